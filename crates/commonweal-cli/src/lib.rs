@@ -1,0 +1,1 @@
+//! Federated learning from one binary: simulate, deploy, inspect.

@@ -1,0 +1,3 @@
+//! The `commonweal` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The federated algorithm: parameters, updates, tasks, selection, aggregation, rounds, jobs.

@@ -1,0 +1,1 @@
+//! Readers, partitioners and embedded data for federated learning.

@@ -1,0 +1,1 @@
+//! Differential privacy that cannot be put together wrongly: clipping bounds and clips.

@@ -1,0 +1,1 @@
+//! Models and local training over one flat parameter vector.
