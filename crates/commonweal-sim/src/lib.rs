@@ -1,1 +1,9 @@
-//! Simulate a federation on one machine: virtual time, real training, the same bytes every time.
+//! Simulates a federation on one machine: virtual time, real training, the same bytes every time.
+
+pub mod client_table;
+pub mod history;
+pub mod observer;
+pub mod partition_table;
+pub mod record;
+pub mod spread;
+pub mod table;
