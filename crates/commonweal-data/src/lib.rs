@@ -1,1 +1,21 @@
 //! Readers, partitioners and embedded data for federated learning.
+//!
+//! Parses byte slices and `Read` values; opening paths belongs to the rooms above. No error of this
+//! crate contains a value, a category or a line of the data: only codes, column names, and line and
+//! row numbers, so that an error may cross the wire.
+
+mod categories;
+mod dataset;
+pub mod embedded;
+mod features;
+pub mod gzip;
+pub mod idx;
+pub mod images;
+mod roster;
+mod shape;
+
+pub use categories::Categories;
+pub use dataset::{Dataset, DatasetError, Features, Targets};
+pub use features::{Bytes, FeaturesError, Floats, Tokens, Vocabulary};
+pub use roster::Roster;
+pub use shape::{ExampleShape, Input, Target};
