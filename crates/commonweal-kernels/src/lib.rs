@@ -1,1 +1,22 @@
 //! SIMD kernels with run-time dispatch: products, activations, quantize, fold, pack.
+
+pub mod activation;
+pub mod conv;
+pub mod convert;
+pub mod dense;
+pub mod fold;
+pub mod loss;
+pub mod lstm;
+pub mod norm;
+pub mod optimizer;
+pub mod pool;
+pub mod product;
+
+mod dispatch;
+mod real;
+mod workspace;
+
+pub use activation::Activation;
+pub use dispatch::{InstructionSet, instruction_set};
+pub use real::Real;
+pub use workspace::Workspace;
