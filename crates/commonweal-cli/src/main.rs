@@ -1,3 +1,7 @@
 //! The `commonweal` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    commonweal_cli::main(std::env::args_os()).into()
+}

@@ -1,0 +1,64 @@
+//! The command line: global flags and the commands.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::command::{completions, runs};
+use crate::exit;
+use crate::setting::Setting;
+
+/// Trains one model across data that never leaves its owners.
+///
+/// Start with `commonweal simulate`: it trains on embedded data and needs nothing else.
+#[derive(Debug, Parser)]
+#[command(name = "commonweal", version, after_help = exit::HELP, max_term_width = 100)]
+#[command(infer_subcommands = false, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// One JSON object a line on stdout instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress and no notes; results and errors only
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Threads that train [default: the job's, else one a core]
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<NonZeroU32>,
+    /// Seed of all reproducible randomness, instead of the job's
+    #[arg(long, global = true, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Runs with K seeds: S, S+1, …, instead of the job's number
+    #[arg(long, global = true, value_name = "K")]
+    pub seeds: Option<NonZeroU32>,
+    /// Sets one key of the job, e.g. --set training.batch_size=20; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<Setting>,
+    /// Folder of the data sets [default: $COMMONWEAL_DATA]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Folder of the run folders
+    #[arg(long, global = true, value_name = "FOLDER", default_value = "runs")]
+    pub runs_dir: PathBuf,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the runs
+    Runs(runs::Runs),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+}

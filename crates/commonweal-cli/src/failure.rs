@@ -1,0 +1,155 @@
+//! Why a command failed, what to do next, and the exit code: as text or as one `error` event.
+
+use std::path::PathBuf;
+
+use commonweal_sim::file::FileError;
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::console::Console;
+use crate::exit::Exit;
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// A file or folder.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// No signal handler.
+    #[error("Ctrl-C cannot be caught: {0}")]
+    Signal(std::io::Error),
+    /// Something is where a new file or folder was to be.
+    #[error("{} already exists and is not overwritten", path.display())]
+    Exists {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// No run of that name.
+    #[error("no run {name:?} in {}", folder.display())]
+    NoRun {
+        /// What was asked for.
+        name: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The nearest name of a run that exists.
+        nearest: Option<String>,
+    },
+    /// A file of a run folder that does not say what it should.
+    #[error("{} cannot be read: {reason}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// One thing that is wrong in a file of the user's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// Column, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+    /// Key of the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The nearest key that exists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<String>,
+    /// The whole sentence.
+    pub message: String,
+}
+
+/// The `error` event.
+#[derive(Serialize)]
+struct ErrorEvent<'a> {
+    code: u8,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[Problem]>::is_empty")]
+    problems: &'a [Problem],
+}
+
+impl Failure {
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::File(_) | Self::Signal(_) | Self::Record { .. } => Exit::Failed,
+            Self::Exists { .. } | Self::NoRun { .. } => Exit::Usage,
+        }
+    }
+
+    /// What to do next, where the message does not say it already.
+    #[must_use]
+    pub fn next(&self) -> Option<String> {
+        match self {
+            Self::Exists { .. } => Some("choose another name, or move it away".to_owned()),
+            Self::NoRun {
+                nearest: Some(name),
+                ..
+            } => Some(format!(
+                "did you mean {name:?}? `commonweal runs` lists them all"
+            )),
+            Self::NoRun { .. } => {
+                Some("`commonweal runs` lists the runs; --runs-dir names another folder".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// What is wrong in the user's files, one by one.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+}
+
+/// Says why a command failed and returns its exit code.
+pub(crate) fn report(console: &Console, failure: &Failure) -> Exit {
+    let message = failure.to_string();
+    let next = failure.next();
+    let exit = failure.exit();
+    say(
+        console,
+        exit,
+        &message,
+        next.as_deref(),
+        &failure.problems(),
+    );
+    exit
+}
+
+/// Says what is wrong with the arguments, as an event.
+pub(crate) fn report_usage(console: &Console, error: &clap::Error) {
+    let text = error.to_string();
+    let mut lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("Usage:"));
+    let message = lines.next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let next: Vec<&str> = lines.collect();
+    say(console, Exit::Usage, message, Some(&next.join("; ")), &[]);
+}
+
+fn say(console: &Console, exit: Exit, message: &str, next: Option<&str>, problems: &[Problem]) {
+    if console.is_json() {
+        let body = ErrorEvent {
+            code: exit.code(),
+            message,
+            next,
+            problems,
+        };
+        console.event("error", &body);
+        return;
+    }
+    console.error(message, next);
+}
