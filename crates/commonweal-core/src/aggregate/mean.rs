@@ -1,0 +1,31 @@
+//! The weighted mean: FederatedAveraging of McMahan, Moore, Ramage, Hampson and Agüera y Arcas 2017,
+//! "Communication-Efficient Learning of Deep Networks from Decentralized Data" (arXiv:1602.05629), algorithm 1.
+
+use commonweal_kernels::fold::{fold, merge};
+
+use super::{Aggregator, GridUpdate, Partial, Sum};
+
+/// Σ weight × update / Σ weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mean;
+
+impl Aggregator for Mean {
+    fn accumulate(&self, partial: &mut Partial, update: GridUpdate<'_>) {
+        fold(&mut partial.sum, update.bytes(), update.weight());
+        partial.weight += u64::from(update.weight());
+        partial.clients += 1;
+    }
+
+    fn merge(&self, partial: &mut Partial, other: &Partial) {
+        merge(&mut partial.sum, &other.sum);
+        partial.weight += other.weight;
+        partial.clients += other.clients;
+    }
+
+    fn report(&self, partial: Partial) -> Sum {
+        Sum {
+            values: partial.sum,
+            denominator: partial.weight,
+        }
+    }
+}

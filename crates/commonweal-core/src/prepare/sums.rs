@@ -1,0 +1,245 @@
+//! Integer sums over the rows of any number of clients: merged in any order with the same result.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{PrepareError, PrepareSpec, Statistic};
+
+/// Sums of the columns of a [`PrepareSpec`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrepareSums {
+    pub(super) clients: i64,
+    pub(super) rows: i64,
+    pub(super) columns: Vec<Column>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Column {
+    Moments(Moments),
+    Levels(BTreeMap<String, i64>),
+}
+
+/// Exact sums of numbers and their squares, in limbs of 32 bits.
+///
+/// A number is rounded to a multiple of 2^-64 (an `f32` of at least 2^-40 is one already) and its square kept
+/// in full, so that a mean and a deviation lose nothing to cancellation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Moments {
+    pub(super) count: i64,
+    /// Units of 2^-64.
+    pub(super) sum: [i64; 4],
+    /// Units of 2^-128.
+    pub(super) squares: [i64; 8],
+}
+
+/// Largest number of values of which limbs can be summed.
+const MAX_VALUES: i64 = 1 << 31;
+
+impl PrepareSums {
+    /// Sums over nobody.
+    pub fn zero(spec: &PrepareSpec) -> Self {
+        let columns = spec.columns.iter().map(|column| match column.statistic {
+            Statistic::Moments => Column::Moments(Moments::default()),
+            Statistic::Levels => Column::Levels(BTreeMap::new()),
+        });
+        Self {
+            clients: 0,
+            rows: 0,
+            columns: columns.collect(),
+        }
+    }
+
+    /// Sums of one client with `rows` rows, whose values are still to be observed.
+    pub fn of_client(spec: &PrepareSpec, rows: u32) -> Self {
+        Self {
+            clients: 1,
+            rows: rows.into(),
+            ..Self::zero(spec)
+        }
+    }
+
+    /// Clients summed up.
+    pub fn clients(&self) -> u64 {
+        self.clients as u64
+    }
+
+    /// Rows summed up.
+    pub fn rows(&self) -> u64 {
+        self.rows as u64
+    }
+
+    /// Counts a number of the column at `index`. On an error nothing was counted.
+    ///
+    /// # Errors
+    /// A number that is not finite or at least 2^64, or another statistic.
+    pub fn observe_number(
+        &mut self,
+        spec: &PrepareSpec,
+        index: usize,
+        value: f32,
+    ) -> Result<(), PrepareError> {
+        match self.columns.get_mut(index) {
+            None => Err(no_such_column(spec, index)),
+            Some(Column::Levels(_)) => Err(PrepareError::OtherStatistic {
+                column: name(spec, index),
+            }),
+            Some(Column::Moments(moments)) => {
+                if !value.is_finite() || value.abs() >= 18_446_744_073_709_551_616.0 {
+                    return Err(PrepareError::OutOfRange {
+                        column: name(spec, index),
+                    });
+                }
+                if moments.count >= MAX_VALUES {
+                    return Err(PrepareError::TooMany {
+                        column: name(spec, index),
+                    });
+                }
+                moments.observe(value);
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts a text of the column at `index`. On an error nothing was counted.
+    ///
+    /// # Errors
+    /// A text that is too long, one distinct text too many, or another statistic.
+    pub fn observe_level(
+        &mut self,
+        spec: &PrepareSpec,
+        index: usize,
+        level: &str,
+    ) -> Result<(), PrepareError> {
+        match self.columns.get_mut(index) {
+            None => Err(no_such_column(spec, index)),
+            Some(Column::Moments(_)) => Err(PrepareError::OtherStatistic {
+                column: name(spec, index),
+            }),
+            Some(Column::Levels(levels)) => {
+                add_level(levels, level, 1).map_err(|error| error(name(spec, index)))
+            }
+        }
+    }
+
+    /// Adds the clients of `other`. After an error the sums are not to be used.
+    ///
+    /// # Errors
+    /// Sums of another spec, or too many levels or values together.
+    pub fn merge(&mut self, spec: &PrepareSpec, other: &Self) -> Result<(), PrepareError> {
+        if other.columns.len() != self.columns.len() {
+            return Err(PrepareError::OtherColumns);
+        }
+        for (index, (column, other)) in self.columns.iter_mut().zip(&other.columns).enumerate() {
+            match (column, other) {
+                (Column::Moments(moments), Column::Moments(other)) => {
+                    if moments.count + other.count > MAX_VALUES {
+                        return Err(PrepareError::TooMany {
+                            column: name(spec, index),
+                        });
+                    }
+                    moments.merge(other);
+                }
+                (Column::Levels(levels), Column::Levels(other)) => {
+                    for (level, &count) in other {
+                        add_level(levels, level, count)
+                            .map_err(|error| error(name(spec, index)))?;
+                    }
+                }
+                _ => return Err(PrepareError::OtherColumns),
+            }
+        }
+        self.clients += other.clients;
+        self.rows += other.rows;
+        Ok(())
+    }
+}
+
+pub(super) fn name(spec: &PrepareSpec, index: usize) -> String {
+    spec.columns
+        .get(index)
+        .map(|column| column.name.clone())
+        .unwrap_or_default()
+}
+
+fn no_such_column(spec: &PrepareSpec, index: usize) -> PrepareError {
+    PrepareError::NoSuchColumn {
+        columns: spec.columns.len(),
+        index,
+    }
+}
+
+fn add_level(
+    levels: &mut BTreeMap<String, i64>,
+    level: &str,
+    count: i64,
+) -> Result<(), fn(String) -> PrepareError> {
+    if level.len() > PrepareSpec::MAX_LEVEL_BYTES {
+        return Err(|column| PrepareError::LongLevel { column });
+    }
+    if let Some(sum) = levels.get_mut(level) {
+        *sum = sum.saturating_add(count);
+        return Ok(());
+    }
+    if levels.len() >= PrepareSpec::MAX_LEVELS {
+        return Err(|column| PrepareError::ManyLevels { column });
+    }
+    levels.insert(level.into(), count);
+    Ok(())
+}
+
+impl Moments {
+    fn observe(&mut self, value: f32) {
+        let (mantissa, shift) = fixed(value);
+        let sign = if value < 0.0 { -1 } else { 1 };
+        self.count += 1;
+        add_shifted(&mut self.sum, mantissa, shift, sign);
+        add_shifted(&mut self.squares, mantissa * mantissa, 2 * shift, 1);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum
+            .iter_mut()
+            .zip(other.sum)
+            .for_each(|(sum, other)| *sum += other);
+        self.squares
+            .iter_mut()
+            .zip(other.squares)
+            .for_each(|(sum, other)| *sum += other);
+    }
+}
+
+/// |value| in units of 2^-64 as `mantissa · 2^shift`, the mantissa below 2^25.
+fn fixed(value: f32) -> (u64, u32) {
+    let bits = value.to_bits();
+    let (biased, fraction) = (bits >> 23 & 0xff, u64::from(bits & 0x7f_ffff));
+    // value = mantissa · 2^exponent, in units of 2^-64.
+    let exponent = biased.max(1) as i32 - 150 + 64;
+    let mantissa = if biased == 0 {
+        fraction
+    } else {
+        fraction | 1 << 23
+    };
+    match u32::try_from(exponent) {
+        Ok(shift) => (mantissa, shift),
+        Err(_) if exponent < -25 => (0, 0),
+        Err(_) => (round_shift(mantissa, exponent.unsigned_abs()), 0),
+    }
+}
+
+/// `value / 2^shift`, to the nearest, ties to even. `shift` is from 1 to 25.
+fn round_shift(value: u64, shift: u32) -> u64 {
+    let (floor, rest) = (value >> shift, value & ((1 << shift) - 1));
+    let half = 1 << (shift - 1);
+    floor + u64::from(rest > half || (rest == half && floor & 1 == 1))
+}
+
+/// Adds `sign · value · 2^shift` to limbs, without carries between them. `value` is below 2^50.
+fn add_shifted(limbs: &mut [i64], value: u64, shift: u32, sign: i64) {
+    let mut rest = u128::from(value) << (shift % 32);
+    for limb in limbs.iter_mut().skip(shift as usize / 32) {
+        *limb += sign * (rest & 0xffff_ffff) as i64;
+        rest >>= 32;
+    }
+}

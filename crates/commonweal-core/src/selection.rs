@@ -1,0 +1,273 @@
+//! Which clients take part in a round.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use chacha20::{ChaCha8Rng, ChaCha20Rng};
+use rand_core::Rng;
+
+use crate::job::CohortSize;
+use crate::{ClientIndex, Entropy, Population, Seed, below, shuffle};
+
+/// Draws the clients of a round.
+pub trait Selector: Send + Sync {
+    /// The cohort of `round`, from `randomness` that is fresh for this round.
+    fn select(&self, population: &Population, round: u64, randomness: Randomness) -> Cohort;
+
+    /// The largest number of clients that a round may configure: fixes the largest weight of each.
+    fn largest_cohort(&self, population: &Population) -> u32;
+}
+
+/// Where a cohort's draw comes from.
+#[derive(Debug)]
+pub enum Randomness {
+    /// From the job's seed: everyone can repeat the draw, and no privacy follows from it.
+    Public(Seed),
+    /// From the operating system: the draw is a secret on which amplification by sampling may rest.
+    Secret(Entropy),
+}
+
+/// The clients drawn for a round.
+#[derive(Debug)]
+pub struct Cohort {
+    /// Those invited at first, in order.
+    pub invited: Vec<ClientIndex>,
+    /// Reports that suffice; fewer than are invited if the selector over-selects.
+    pub goal: u32,
+    /// Who is invited instead of a client that vanishes before training.
+    pub reserve: Reserve,
+}
+
+/// The rest of a draw: clients in the order in which they replace others.
+#[derive(Debug)]
+pub struct Reserve(Option<Permutation>);
+
+impl Reserve {
+    /// Nobody: a client that vanishes is not replaced.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+}
+
+impl Iterator for Reserve {
+    type Item = ClientIndex;
+
+    fn next(&mut self) -> Option<ClientIndex> {
+        self.0.as_mut()?.next()
+    }
+}
+
+/// A fixed number of clients, each set of that size equally likely.
+///
+/// Costs O(cohort), and one bit a client of the population.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Uniform {
+    /// Reports wanted.
+    pub size: CohortSize,
+    /// Clients invited for each report wanted, because some will fail: 1.3 in Bonawitz et al. 2019.
+    pub over_selection: f64,
+}
+
+impl Selector for Uniform {
+    fn select(&self, population: &Population, _round: u64, randomness: Randomness) -> Cohort {
+        let mut draw = Permutation::new(population.clients(), randomness);
+        let mut invited: Vec<_> = draw
+            .by_ref()
+            .take(self.largest_cohort(population) as usize)
+            .collect();
+        invited.sort_unstable();
+        Cohort {
+            invited,
+            goal: reports(self.size, population),
+            reserve: Reserve(Some(draw)),
+        }
+    }
+
+    fn largest_cohort(&self, population: &Population) -> u32 {
+        let goal = f64::from(reports(self.size, population));
+        let invited = libm::ceil(goal * self.over_selection.max(1.0));
+        (invited as u32).min(population.clients())
+    }
+}
+
+/// Each client by itself with probability `rate`, so that the number of clients varies and may be 0.
+///
+/// The sampling of the DP-FedAvg analysis (McMahan et al. 2018). Nobody is replaced. The probability is exact
+/// to 2^-64. Costs one random byte a client of the population.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Poisson {
+    /// Probability of each client, in (0, 1].
+    pub rate: f64,
+}
+
+impl Selector for Poisson {
+    fn select(&self, population: &Population, _round: u64, randomness: Randomness) -> Cohort {
+        let mut stream = Stream::from(randomness);
+        let threshold = libm::ldexp(self.rate.clamp(0.0, 1.0), 64);
+        let invited: Vec<_> = match threshold < libm::ldexp(1.0, 64) {
+            true => hits(&mut stream, population.clients(), threshold as u64),
+            false => population.indices().collect(),
+        };
+        Cohort {
+            goal: invited.len() as u32,
+            invited,
+            reserve: Reserve::none(),
+        }
+    }
+
+    fn largest_cohort(&self, population: &Population) -> u32 {
+        population.clients()
+    }
+}
+
+/// Every client in every round.
+#[derive(Debug, Clone, PartialEq)]
+pub struct All;
+
+impl Selector for All {
+    fn select(&self, population: &Population, _round: u64, _randomness: Randomness) -> Cohort {
+        Cohort {
+            invited: population.indices().collect(),
+            goal: population.clients(),
+            reserve: Reserve::none(),
+        }
+    }
+
+    fn largest_cohort(&self, population: &Population) -> u32 {
+        population.clients()
+    }
+}
+
+/// The number of clients of a size: at least 1, at most all.
+fn reports(size: CohortSize, population: &Population) -> u32 {
+    let all = population.clients();
+    let clients = match size {
+        CohortSize::Target(clients) => clients,
+        CohortSize::Fraction(fraction) => libm::round(fraction * f64::from(all)) as u32,
+    };
+    clients.clamp(1, all)
+}
+
+/// The clients whose 64-bit draw is below `threshold`. The first byte of a draw decides unless it equals the
+/// threshold's; only then are the other seven drawn.
+fn hits(stream: &mut Stream, clients: u32, threshold: u64) -> Vec<ClientIndex> {
+    let (first, rest) = ((threshold >> 56) as u8, threshold << 8 >> 8);
+    let mut hits = Vec::new();
+    let mut bytes = [0; 4096];
+    for start in (0..clients).step_by(bytes.len()) {
+        let block = &mut bytes[..(clients - start).min(4096) as usize];
+        stream.fill(block);
+        for (client, &byte) in (start..).zip(block.iter()) {
+            if byte < first || (byte == first && stream.next_u64() >> 8 < rest) {
+                hits.push(ClientIndex(client));
+            }
+        }
+    }
+    hits
+}
+
+/// A uniformly random order of `clients` indices, drawn as far as it is asked for.
+///
+/// Draws again whatever was drawn before; once half are gone, shuffles the rest.
+struct Permutation {
+    clients: u32,
+    drawn: u32,
+    taken: Vec<u64>,
+    rest: Vec<ClientIndex>,
+    stream: Stream,
+}
+
+impl Permutation {
+    fn new(clients: u32, randomness: Randomness) -> Self {
+        let taken = vec![0; clients.div_ceil(64) as usize];
+        Self {
+            clients,
+            drawn: 0,
+            taken,
+            rest: Vec::new(),
+            stream: randomness.into(),
+        }
+    }
+
+    fn shuffle_rest(&mut self) {
+        let free = |&client: &u32| self.taken[client as usize / 64] >> (client % 64) & 1 == 0;
+        self.rest = (0..self.clients).filter(free).map(ClientIndex).collect();
+        self.stream.shuffle(&mut self.rest);
+    }
+}
+
+impl Iterator for Permutation {
+    type Item = ClientIndex;
+
+    fn next(&mut self) -> Option<ClientIndex> {
+        if self.drawn == self.clients {
+            return None;
+        }
+        if self.drawn == self.clients / 2 {
+            self.shuffle_rest();
+        }
+        self.drawn += 1;
+        if self.drawn > self.clients / 2 {
+            return self.rest.pop();
+        }
+        loop {
+            let client = self.stream.below(self.clients);
+            let (word, bit) = (client as usize / 64, 1 << (client % 64));
+            if self.taken[word] & bit == 0 {
+                self.taken[word] |= bit;
+                return Some(ClientIndex(client));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Permutation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Permutation({} of {} drawn)", self.drawn, self.clients)
+    }
+}
+
+enum Stream {
+    Public(ChaCha8Rng),
+    Secret(ChaCha20Rng),
+}
+
+impl Stream {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        match self {
+            Self::Public(rng) => rng.fill_bytes(bytes),
+            Self::Secret(rng) => rng.fill_bytes(bytes),
+        }
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        match self {
+            Self::Public(rng) => rng.next_u64(),
+            Self::Secret(rng) => rng.next_u64(),
+        }
+    }
+
+    fn below(&mut self, bound: u32) -> u32 {
+        match self {
+            Self::Public(rng) => below(rng, bound.into()) as u32,
+            Self::Secret(rng) => below(rng, bound.into()) as u32,
+        }
+    }
+
+    fn shuffle(&mut self, clients: &mut [ClientIndex]) {
+        match self {
+            Self::Public(rng) => shuffle(rng, clients),
+            Self::Secret(rng) => shuffle(rng, clients),
+        }
+    }
+}
+
+impl From<Randomness> for Stream {
+    fn from(randomness: Randomness) -> Self {
+        match randomness {
+            Randomness::Public(seed) => Self::Public(seed.rng()),
+            Randomness::Secret(entropy) => Self::Secret(entropy.into_rng()),
+        }
+    }
+}
