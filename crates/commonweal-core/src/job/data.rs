@@ -31,10 +31,10 @@ pub struct Data {
     pub client: Option<String>,
     /// Column whose equal values stay on one side of the split (a person, a household).
     pub group: Option<String>,
-    /// Fraction of each client's rows held out for testing, 0 ≤ f < 1; with a file of test rows of
-    /// its own, 0.
-    pub test: f64,
-    /// Fraction of each client's other rows held out for choosing, 0 ≤ f < 1.
+    /// Share of each client's rows held out for testing, 0 ≤ f < 1; `None` is 0.2, or 0 where the
+    /// data set has test rows of its own.
+    pub test: Option<f64>,
+    /// Share of each client's other rows held out for choosing, 0 ≤ f < 1.
     pub validation: f64,
     /// Whether the held-out rows keep each class's share.
     pub stratify: bool,
@@ -53,8 +53,9 @@ pub struct Data {
     pub missing_values: Vec<String>,
     /// Character between the fields of a CSV line.
     pub delimiter: char,
-    /// Where the means and deviations come from that numeric features are scaled by.
-    pub scale: Scale,
+    /// Where the means and deviations come from that numeric features are scaled by; `None` is
+    /// `Global` for numeric columns and series, `None` for images.
+    pub scale: Option<Scale>,
     /// Cutting of sensor series (format `series`).
     pub windows: Option<Windows>,
     /// Cutting of texts (format `text`, and LEAF's texts).
@@ -153,7 +154,7 @@ pub enum Missing {
     Mean,
     /// Zero, before scaling (numeric); all zeros (categorical).
     Zero,
-    /// As `Zero`, and one more feature that is 1 where the value is missing.
+    /// As `Mean`, and one more feature that is 1 where the value is missing.
     Indicator,
 }
 

@@ -12,6 +12,7 @@ pub struct StrategySpec {
     /// Times the mean update, above 0.
     pub server_learning_rate: f64,
     /// 0 ≤ m < 1; above 0 with `fed_avgm` only.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub server_momentum: f64,
     /// How updates become one.
     pub aggregator: AggregatorSpec,
@@ -48,4 +49,9 @@ pub enum AggregatorSpec {
     Mean,
     /// The median of each coordinate, unweighted; needs the whole cohort in memory.
     Median,
+}
+
+/// Kinds without momentum have no such key.
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }

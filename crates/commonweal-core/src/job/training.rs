@@ -143,10 +143,10 @@ pub enum Decay {
         /// 0 < factor ≤ 1.
         factor: f64,
     },
-    /// Half a cosine, from 1 in the first round down to `floor` in the last.
+    /// Half a cosine, from 1 in the first round down to `end` in the last.
     Cosine {
-        /// 0 ≤ floor ≤ 1.
-        floor: f64,
+        /// 0 ≤ end ≤ 1.
+        end: f64,
     },
 }
 
