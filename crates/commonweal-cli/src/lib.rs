@@ -8,6 +8,7 @@ pub mod exit;
 pub mod failure;
 pub mod interrupt;
 mod nearest;
+pub mod plot;
 pub mod progress;
 pub mod run_record;
 pub mod setting;

@@ -1,5 +1,7 @@
 //! The house's rules that a compiler does not see: which crate may know which, and what is absent below the line.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
