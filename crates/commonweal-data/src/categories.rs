@@ -37,6 +37,15 @@ impl Categories {
         }
     }
 
+    /// Names `"0"` for false and `"1"` for true, whether both occur or not.
+    pub fn flags(rows: impl IntoIterator<Item = bool>) -> Self {
+        let codes = rows.into_iter().map(u32::from).collect();
+        Self {
+            names: ["0".into(), "1".into()].into(),
+            codes,
+        }
+    }
+
     /// One name for all of `rows`.
     pub fn single(name: &str, rows: usize) -> Self {
         Self {
@@ -85,12 +94,33 @@ impl Categories {
                     .collect(),
             };
         }
-        let rows = |of: &Self, row| of.name(row).to_owned();
-        let all: Vec<String> = (0..self.rows())
-            .map(|row| rows(self, row))
-            .chain((0..other.rows()).map(|row| rows(other, row)))
+        let names = |of: &Self| (0..of.rows()).map(|row| of.name(row).to_owned()).collect();
+        let (first, second): (Vec<String>, Vec<String>) = (names(self), names(other));
+        Self::of(first.iter().chain(&second).map(String::as_str))
+    }
+
+    /// The same rows coded by the position of their name in `names`.
+    ///
+    /// # Errors
+    /// The number of the first row whose name is not among them.
+    pub fn under<S: AsRef<str>>(&self, names: &[S]) -> Result<Self, usize> {
+        let position = |name: &str| {
+            names
+                .iter()
+                .position(|other| other.as_ref() == name)
+                .map(|at| at as u32)
+        };
+        let renumbered: Vec<Option<u32>> = self.names.iter().map(|name| position(name)).collect();
+        let codes: Result<Arc<[u32]>, usize> = self
+            .codes
+            .iter()
+            .enumerate()
+            .map(|(row, &code)| renumbered[code as usize].ok_or(row))
             .collect();
-        Self::of(all.iter().map(String::as_str))
+        Ok(Self {
+            names: names.iter().map(|name| name.as_ref().into()).collect(),
+            codes: codes?,
+        })
     }
 
     /// The same rows with `keep`'s only, in that order.
@@ -126,7 +156,8 @@ impl Interner {
             renumbered[first_seen as usize] = code as u32;
         }
         for code in &mut codes {
-            *code = renumbered[*code as usize];
+            // A code that was never given stands for a missing cell and stays.
+            *code = renumbered.get(*code as usize).copied().unwrap_or(*code);
         }
         Categories {
             names: self.codes.into_keys().collect(),

@@ -11,11 +11,18 @@ mod features;
 pub mod gzip;
 pub mod idx;
 pub mod images;
+mod partition;
 mod roster;
 mod shape;
+mod split;
 
 pub use categories::Categories;
 pub use dataset::{Dataset, DatasetError, Features, Targets};
 pub use features::{Bytes, FeaturesError, Floats, Tokens, Vocabulary};
+pub use partition::{
+    ClassesPerClient, Deal, DirichletLabels, DirichletQuantity, Drawn, Iid, LabelCounts, Partition,
+    PartitionError, Partitioner, PowerLaw, Shards,
+};
 pub use roster::Roster;
 pub use shape::{ExampleShape, Input, Target};
+pub use split::{HoldOut, Split};

@@ -8,6 +8,7 @@ pub struct Floats {
     values: Vec<f32>,
     shape: Vec<usize>,
     width: usize,
+    names: Vec<String>,
 }
 
 impl Floats {
@@ -25,8 +26,25 @@ impl Floats {
                 values,
                 shape,
                 width,
+                names: Vec::new(),
             }),
         }
+    }
+
+    /// With a name for each feature, the last dimension.
+    ///
+    /// # Panics
+    /// If there is not one name a feature.
+    #[must_use]
+    pub fn with_names(mut self, names: Vec<String>) -> Self {
+        assert_eq!(names.len(), self.features(), "one name a feature");
+        self.names = names;
+        self
+    }
+
+    /// Names of the features, the last dimension; empty if they have none.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// `rows` scaled in place by the mean and deviation of each feature, `(x − mean) / deviation`; a

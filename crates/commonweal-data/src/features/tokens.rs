@@ -1,49 +1,78 @@
 //! Windows into one text of character tokens, so that overlapping rows share their characters.
 
+use std::collections::BTreeSet;
+
 use super::FeaturesError;
 
-/// The distinct characters of a text; a character's token is its position.
+/// The characters that are told apart; a character's token is its position.
 ///
-/// Token 0 stands for every character that is not listed.
+/// The token after the last stands for every character that is not listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Vocabulary(Vec<char>);
+pub struct Vocabulary {
+    characters: Vec<char>,
+    tokens: Vec<(char, u16)>,
+}
 
 impl Vocabulary {
-    /// The vocabulary of `characters`, in code point order and each once, after token 0.
+    /// `characters` in their order, each once.
     ///
     /// # Errors
-    /// [`FeaturesError::VocabularyTooLarge`] beyond 65,534 characters.
+    /// [`FeaturesError::VocabularyTooLarge`] beyond 65,535 characters.
     pub fn new(characters: impl IntoIterator<Item = char>) -> Result<Self, FeaturesError> {
-        let distinct: std::collections::BTreeSet<char> = characters.into_iter().collect();
-        if distinct.len() >= usize::from(u16::MAX) {
+        let mut seen = BTreeSet::new();
+        let mut listed = Vec::new();
+        for character in characters {
+            if seen.insert(character) {
+                listed.push(character);
+            }
+        }
+        if listed.len() > usize::from(u16::MAX) {
             return Err(FeaturesError::VocabularyTooLarge {
-                found: distinct.len(),
+                found: listed.len(),
             });
         }
-        Ok(Self(distinct.into_iter().collect()))
+        let mut tokens: Vec<(char, u16)> = listed.iter().copied().zip(0..).collect();
+        tokens.sort_unstable();
+        Ok(Self {
+            characters: listed,
+            tokens,
+        })
+    }
+
+    /// The distinct characters of `text` in code point order.
+    ///
+    /// # Errors
+    /// [`FeaturesError::VocabularyTooLarge`] beyond 65,535 characters.
+    pub fn of(text: impl IntoIterator<Item = char>) -> Result<Self, FeaturesError> {
+        Self::new(text.into_iter().collect::<BTreeSet<char>>())
     }
 
     /// Number of tokens, that of unlisted characters included.
-    #[expect(clippy::len_without_is_empty, reason = "token 0 always exists")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "the token of unlisted characters always exists"
+    )]
     pub fn len(&self) -> usize {
-        self.0.len() + 1
+        self.characters.len() + 1
     }
 
-    /// The listed characters in token order, from token 1.
+    /// The listed characters in token order, from token 0.
     pub fn characters(&self) -> &[char] {
-        &self.0
+        &self.characters
     }
 
-    /// The token of `character`; 0 if it is not listed.
+    /// The token of `character`; the last one if it is not listed.
     pub fn token(&self, character: char) -> u16 {
-        self.0
-            .binary_search(&character)
-            .map_or(0, |position| position as u16 + 1)
+        let unlisted = self.characters.len() as u16;
+        let found = self
+            .tokens
+            .binary_search_by_key(&character, |&(listed, _)| listed);
+        found.map_or(unlisted, |position| self.tokens[position].1)
     }
 
-    /// The character of `token`; none for 0 and beyond the end.
+    /// The character of `token`; none for the last one and beyond.
     pub fn character(&self, token: u32) -> Option<char> {
-        self.0.get((token as usize).checked_sub(1)?).copied()
+        self.characters.get(token as usize).copied()
     }
 }
 
@@ -90,13 +119,11 @@ impl Tokens {
     /// The same windows of the same characters under another vocabulary.
     #[must_use]
     pub fn with_vocabulary(mut self, vocabulary: Vocabulary) -> Self {
-        let renumbered: Vec<u16> = std::iter::once(0)
-            .chain(
-                self.vocabulary
-                    .0
-                    .iter()
-                    .map(|&character| vocabulary.token(character)),
-            )
+        let unlisted = vocabulary.characters.len() as u16;
+        let listed = self.vocabulary.characters.iter();
+        let renumbered: Vec<u16> = listed
+            .map(|&character| vocabulary.token(character))
+            .chain(std::iter::once(unlisted))
             .collect();
         for token in &mut self.text {
             *token = renumbered[usize::from(*token)];
@@ -146,7 +173,7 @@ mod tests {
     use super::*;
 
     fn tokens(text: &str, starts: Vec<u32>, length: usize) -> Result<Tokens, FeaturesError> {
-        let vocabulary = Vocabulary::new(text.chars())?;
+        let vocabulary = Vocabulary::of(text.chars())?;
         let codes = text
             .chars()
             .map(|character| vocabulary.token(character))
@@ -160,8 +187,8 @@ mod tests {
         let (mut inputs, mut targets) = ([0; 6], [0; 6]);
         tokens.fill(&[0, 1], 0, &mut inputs);
         tokens.fill(&[0, 1], 1, &mut targets);
-        assert_eq!(inputs, [1, 2, 3, 2, 3, 1]);
-        assert_eq!(targets, [2, 3, 1, 3, 1, 2]);
+        assert_eq!(inputs, [0, 1, 2, 1, 2, 0]);
+        assert_eq!(targets, [1, 2, 0, 2, 0, 1]);
     }
 
     #[test]
@@ -173,9 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_the_new_vocabulary_lacks_becomes_token_0() {
+    fn a_character_that_the_new_vocabulary_lacks_becomes_the_last_token() {
         let tokens = tokens("abc", vec![0], 2).expect("windows fit");
         let renumbered = tokens.with_vocabulary(Vocabulary::new("cbz".chars()).expect("small"));
-        assert_eq!(renumbered.window(0), [0, 1, 2]);
+        assert_eq!(renumbered.window(0), [3, 1, 0]);
     }
 }
