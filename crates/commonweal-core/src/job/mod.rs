@@ -15,6 +15,7 @@ mod node;
 mod overrides;
 pub mod reference;
 mod rules;
+mod schedule;
 mod simulation;
 mod strategy;
 mod training;
@@ -31,11 +32,11 @@ pub use evaluation::{Checkpoints, Evaluation, Expect, Stop, Threshold};
 pub use manifest::Manifest;
 pub use model::{Activation, Layer, Model, ModelKind};
 pub use reference::reference;
+pub use schedule::{Decay, Schedule};
 pub use simulation::{Baseline, Partition, Population, Simulation, TrainerSpec};
 pub use strategy::{AggregatorSpec, StrategyKind, StrategySpec, WeightingSpec};
 pub use training::{
-    BUILT_IN_TRAINER, BatchSize, ClassWeights, Decay, LocalLength, LocalOptimizerSpec, Schedule,
-    Training,
+    BUILT_IN_TRAINER, BatchSize, ClassWeights, LocalLength, LocalOptimizerSpec, Training,
 };
 
 /// A job with all its defaults filled in.

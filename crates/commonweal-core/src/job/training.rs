@@ -5,6 +5,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::Schedule;
+use crate::LocalOptimizer;
+
 /// Local training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Training {
@@ -113,41 +116,55 @@ impl LocalOptimizerSpec {
             | Self::Adagrad { learning_rate, .. } => learning_rate,
         }
     }
+
+    /// The rule without its learning rate, as a plan carries it.
+    pub fn rule(&self) -> LocalOptimizer {
+        match *self {
+            Self::Sgd {
+                momentum,
+                nesterov,
+                weight_decay,
+                ..
+            } => LocalOptimizer::Sgd {
+                momentum: momentum as f32,
+                nesterov,
+                weight_decay: weight_decay as f32,
+            },
+            Self::Adam {
+                beta1,
+                beta2,
+                epsilon,
+                weight_decay,
+                ..
+            } => adam([beta1, beta2, epsilon, weight_decay], false),
+            Self::AdamW {
+                beta1,
+                beta2,
+                epsilon,
+                weight_decay,
+                ..
+            } => adam([beta1, beta2, epsilon, weight_decay], true),
+            Self::Adagrad {
+                epsilon,
+                weight_decay,
+                ..
+            } => LocalOptimizer::Adagrad {
+                epsilon: epsilon as f32,
+                weight_decay: weight_decay as f32,
+            },
+        }
+    }
 }
 
-/// How the learning rate changes by round.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Schedule {
-    /// What happens after the warm-up.
-    #[serde(flatten)]
-    pub decay: Decay,
-    /// Rounds over which the rate rises in equal steps to its full value; 0 for none.
-    pub warmup_rounds: u32,
-}
-
-/// Decay of the learning rate over the rounds after the warm-up.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Decay {
-    /// None.
-    Constant,
-    /// Times `factor` after every `every` rounds.
-    Step {
-        /// Rounds, at least 1.
-        every: u32,
-        /// 0 < factor ≤ 1.
-        factor: f64,
-    },
-    /// Times `factor` after every round.
-    Exponential {
-        /// 0 < factor ≤ 1.
-        factor: f64,
-    },
-    /// Half a cosine, from 1 in the first round down to `end` in the last.
-    Cosine {
-        /// 0 ≤ end ≤ 1.
-        end: f64,
-    },
+fn adam(numbers: [f64; 4], decoupled: bool) -> LocalOptimizer {
+    let [beta1, beta2, epsilon, weight_decay] = numbers.map(|number| number as f32);
+    LocalOptimizer::Adam {
+        beta1,
+        beta2,
+        epsilon,
+        weight_decay,
+        decoupled,
+    }
 }
 
 /// How much each class counts in the loss.
