@@ -10,6 +10,7 @@ pub mod interrupt;
 mod nearest;
 pub mod plot;
 pub mod progress;
+pub mod report;
 pub mod run_record;
 pub mod setting;
 mod text_table;
