@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{completions, runs};
+use crate::command::{completions, job, runs};
 use crate::exit;
-use crate::setting::Setting;
 
 /// Trains one model across data that never leaves its owners.
 ///
@@ -45,7 +44,7 @@ pub struct Global {
     pub seeds: Option<NonZeroU32>,
     /// Sets one key of the job, e.g. --set training.batch_size=20; may be repeated
     #[arg(long, global = true, value_name = "KEY=VALUE")]
-    pub set: Vec<Setting>,
+    pub set: Vec<String>,
     /// Folder of the data sets [default: $COMMONWEAL_DATA]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
@@ -59,6 +58,8 @@ pub struct Global {
 pub enum Command {
     /// List the runs
     Runs(runs::Runs),
+    /// Explain and check job files
+    Job(job::JobCommand),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }

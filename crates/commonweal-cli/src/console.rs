@@ -121,9 +121,9 @@ impl Console {
     /// Why the command failed, and what to do next, on stderr.
     pub fn error(&self, message: &str, next: Option<&str>) {
         let mut err = io::stderr().lock();
-        let _ = writeln!(err, "error: {message}");
+        let _ = writeln!(err, "error: {}", message.replace('\n', "\n       "));
         if let Some(next) = next {
-            let _ = writeln!(err, "next:  {next}");
+            let _ = writeln!(err, "next:  {}", next.replace('\n', "\n       "));
         }
     }
 

@@ -1,7 +1,9 @@
 //! Why a command failed, what to do next, and the exit code: as text or as one `error` event.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use commonweal_core::job::reference::NoSuchKey;
+use commonweal_core::job::{self, JobError, JobErrors, Place};
 use commonweal_sim::file::FileError;
 use serde::Serialize;
 use thiserror::Error;
@@ -15,6 +17,20 @@ pub enum Failure {
     /// A file or folder.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A job file that is not there or cannot be read.
+    #[error("no job file: {0}")]
+    NoJob(FileError),
+    /// A job with faults.
+    #[error("{}", faults(path.as_deref(), errors))]
+    Job {
+        /// The file; none for a job that is part of the program.
+        path: Option<PathBuf>,
+        /// Its faults.
+        errors: JobErrors,
+    },
+    /// A key that a job file does not have.
+    #[error(transparent)]
+    NoKey(#[from] NoSuchKey),
     /// No signal handler.
     #[error("Ctrl-C cannot be caught: {0}")]
     Signal(std::io::Error),
@@ -83,7 +99,11 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::File(_) | Self::Signal(_) | Self::Record { .. } => Exit::Failed,
-            Self::Exists { .. } | Self::NoRun { .. } => Exit::Usage,
+            Self::Exists { .. }
+            | Self::NoRun { .. }
+            | Self::NoJob(_)
+            | Self::Job { .. }
+            | Self::NoKey(_) => Exit::Usage,
         }
     }
 
@@ -101,6 +121,13 @@ impl Failure {
             Self::NoRun { .. } => {
                 Some("`commonweal runs` lists the runs; --runs-dir names another folder".to_owned())
             }
+            Self::NoJob(_) => Some(
+                "`commonweal new NAME --template digits` writes a job file to start from"
+                    .to_owned(),
+            ),
+            Self::Job { .. } => {
+                Some("`commonweal job explain KEY` says what a key means and may be".to_owned())
+            }
             _ => None,
         }
     }
@@ -108,8 +135,50 @@ impl Failure {
     /// What is wrong in the user's files, one by one.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        Vec::new()
+        match self {
+            Self::Job { path, errors } => {
+                let problem = |error| Problem::of(path.as_deref(), error);
+                errors.iter().map(problem).collect()
+            }
+            _ => Vec::new(),
+        }
     }
+}
+
+impl Problem {
+    fn of(path: Option<&Path>, error: &JobError) -> Self {
+        let (line, column) = match error.place {
+            Place::File { line, column } => (Some(line), Some(column)),
+            Place::Override(_) | Place::Manifest => (None, None),
+        };
+        let nearest = match &error.problem {
+            job::Problem::UnknownKey { nearest, .. }
+            | job::Problem::UnknownWord { nearest, .. } => nearest.clone(),
+            _ => None,
+        };
+        Self {
+            file: path
+                .filter(|_| line.is_some())
+                .map(|path| path.display().to_string()),
+            line,
+            column,
+            key: Some(error.key.clone()).filter(|key| !key.is_empty()),
+            nearest,
+            message: error.to_string(),
+        }
+    }
+}
+
+/// A line a fault, with the place in front as compilers have it.
+fn faults(path: Option<&Path>, errors: &JobErrors) -> String {
+    let line = |error: &JobError| match (&error.place, path) {
+        (Place::File { line, column }, Some(path)) => {
+            format!("{}:{line}:{column}: {}", path.display(), error.problem)
+        }
+        _ => error.to_string(),
+    };
+    let lines: Vec<String> = errors.iter().map(line).collect();
+    lines.join("\n")
 }
 
 /// Says why a command failed and returns its exit code.

@@ -7,12 +7,12 @@ pub mod context;
 pub mod exit;
 pub mod failure;
 pub mod interrupt;
+pub mod job_file;
 mod nearest;
 pub mod plot;
 pub mod progress;
 pub mod report;
 pub mod run_record;
-pub mod setting;
 mod text_table;
 
 use std::ffi::OsString;
