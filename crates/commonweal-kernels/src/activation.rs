@@ -1,13 +1,15 @@
-//! Elementwise activations and the softmax over rows.
+//! Elementwise activations, and the softmax over rows.
 
 use crate::Real;
+use crate::elementary::{exp, ln, sigmoid, tanh};
+use crate::simd::{Kernel, Simd, Vector, dispatch};
 
 /// A nonlinearity whose derivative follows from its own output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// `y = x`.
     Identity,
-    /// `y = max(x, 0)`.
+    /// `y = max(x, 0)`; a NaN stays.
     Relu,
     /// `y = tanh x`.
     Tanh,
@@ -18,14 +20,10 @@ pub enum Activation {
 impl Activation {
     /// Replaces every `x` by `y(x)`.
     pub fn forward<T: Real>(self, x: &mut [T]) {
-        for x in x {
-            *x = match self {
-                Self::Identity => *x,
-                Self::Relu => x.max(T::ZERO),
-                Self::Tanh => x.tanh(),
-                Self::Sigmoid => T::ONE / (T::ONE + (-*x).exp()),
-            };
-        }
+        dispatch(Forward {
+            activation: self,
+            x,
+        });
     }
 
     /// Multiplies the gradient `dy` by the derivative at the outputs `y`: `dx = dy · y'`.
@@ -34,20 +32,11 @@ impl Activation {
     /// If the lengths differ.
     pub fn backward<T: Real>(self, y: &[T], dy: &mut [T]) {
         assert_eq!(y.len(), dy.len());
-        for (&y, dy) in y.iter().zip(dy) {
-            *dy *= match self {
-                Self::Identity => T::ONE,
-                Self::Relu => {
-                    if y > T::ZERO {
-                        T::ONE
-                    } else {
-                        T::ZERO
-                    }
-                }
-                Self::Tanh => T::ONE - y * y,
-                Self::Sigmoid => y * (T::ONE - y),
-            };
-        }
+        dispatch(Backward {
+            activation: self,
+            y,
+            dy,
+        });
     }
 }
 
@@ -56,29 +45,139 @@ impl Activation {
 /// # Panics
 /// If the length is not a multiple of `columns`.
 pub fn softmax_rows<T: Real>(x: &mut [T], columns: usize) {
-    assert_eq!(x.len() % columns, 0);
-    for row in x.chunks_exact_mut(columns) {
-        let max = row.iter().fold(T::MIN, |m, &x| m.max(x));
-        let mut sum = T::ZERO;
-        for x in row.iter_mut() {
-            *x = (*x - max).exp();
-            sum += *x;
-        }
-        for x in row {
-            *x /= sum;
-        }
-    }
+    dispatch(Softmax { x, columns });
 }
 
-/// `log Σ exp` of every row of `columns` values, into `out`.
+/// Writes `log Σ exp` of every row of `columns` values.
 ///
 /// # Panics
 /// If `x.len() != out.len() · columns`.
 pub fn log_sum_exp_rows<T: Real>(x: &[T], columns: usize, out: &mut [T]) {
     assert_eq!(x.len(), out.len() * columns);
-    for (row, out) in x.chunks_exact(columns).zip(out) {
-        let max = row.iter().fold(T::MIN, |m, &x| m.max(x));
-        let sum: T = row.iter().map(|&x| (x - max).exp()).sum();
-        *out = max + sum.ln();
+    dispatch(LogSumExp { x, columns, out });
+}
+
+/// The activation in place, as part of a kernel.
+#[inline(always)]
+pub(crate) fn activate<T: Real, S: Simd>(activation: Activation, x: &mut [T]) {
+    match activation {
+        Activation::Identity => {}
+        Activation::Relu => {
+            let zero = T::Vector::<S>::splat(T::ZERO);
+            T::Vector::<S>::map(x, |x| zero.max(x));
+        }
+        Activation::Tanh => T::Vector::<S>::map(x, tanh),
+        Activation::Sigmoid => T::Vector::<S>::map(x, sigmoid),
+    }
+}
+
+/// Writes `exp(x − max x)` and returns `(max x, Σ exp(x − max x))`, as part of a kernel.
+#[inline(always)]
+pub(crate) fn shifted_exp<T: Real, S: Simd>(x: &[T], out: &mut [T]) -> (T, T) {
+    let max = row_max(x);
+    let shift = T::Vector::<S>::splat(max);
+    out.copy_from_slice(x);
+    T::Vector::<S>::map(out, |x| exp(x.sub(shift)));
+    (max, out.iter().copied().sum())
+}
+
+/// `log Σ exp` of a row, as part of a kernel.
+#[inline(always)]
+pub(crate) fn log_sum_exp<T: Real, S: Simd>(x: &[T]) -> T {
+    let max = row_max(x);
+    let shift = T::Vector::<S>::splat(max);
+    let mut sum = T::ZERO;
+    let mut lanes = [T::ZERO; 16];
+    for chunk in x.chunks(T::Vector::<S>::LANES) {
+        exp(T::Vector::<S>::read(chunk).sub(shift)).write(&mut lanes[..chunk.len()]);
+        sum += lanes[..chunk.len()].iter().copied().sum();
+    }
+    max + ln(sum)
+}
+
+#[inline(always)]
+fn row_max<T: Real>(x: &[T]) -> T {
+    x.iter()
+        .fold(T::MIN, |max, &x| if x > max { x } else { max })
+}
+
+struct Forward<'a, T> {
+    activation: Activation,
+    x: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Forward<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        activate::<T, S>(self.activation, self.x);
+    }
+}
+
+struct Backward<'a, T> {
+    activation: Activation,
+    y: &'a [T],
+    dy: &'a mut [T],
+}
+
+impl<T: Real> Backward<'_, T> {
+    #[inline(always)]
+    fn zip<V: Vector<Element = T>>(self, gradient: impl Fn(V, V) -> V) {
+        for (y, dy) in self.y.chunks(V::LANES).zip(self.dy.chunks_mut(V::LANES)) {
+            gradient(V::read(y), V::read(dy)).write(dy);
+        }
+    }
+}
+
+impl<T: Real> Kernel for Backward<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let one = T::Vector::<S>::splat(T::ONE);
+        match self.activation {
+            Activation::Identity => {}
+            Activation::Relu => self.zip(|y, dy: T::Vector<S>| dy.keep_where_positive(y)),
+            Activation::Tanh => self.zip(|y: T::Vector<S>, dy| dy.mul(one.sub(y.mul(y)))),
+            Activation::Sigmoid => self.zip(|y: T::Vector<S>, dy| dy.mul(y.mul(one.sub(y)))),
+        }
+    }
+}
+
+struct Softmax<'a, T> {
+    x: &'a mut [T],
+    columns: usize,
+}
+
+impl<T: Real> Kernel for Softmax<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        if self.x.is_empty() {
+            return;
+        }
+        assert_eq!(self.x.len() % self.columns, 0);
+        for row in self.x.chunks_exact_mut(self.columns) {
+            let shift = T::Vector::<S>::splat(row_max(row));
+            T::Vector::<S>::map(row, |x| exp(x.sub(shift)));
+            let sum: T = row.iter().copied().sum();
+            let factor = T::Vector::<S>::splat(T::ONE / sum);
+            T::Vector::<S>::map(row, |x| x.mul(factor));
+        }
+    }
+}
+
+struct LogSumExp<'a, T> {
+    x: &'a [T],
+    columns: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Real> Kernel for LogSumExp<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        for (row, out) in self.out.iter_mut().enumerate() {
+            *out = log_sum_exp::<T, S>(&self.x[row * self.columns..][..self.columns]);
+        }
     }
 }

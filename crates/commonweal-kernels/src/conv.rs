@@ -1,7 +1,7 @@
 //! Convolution of `[batch, channels, height, width]` images, with PyTorch's weights
 //! `[outputs, inputs, rows, columns]`.
 
-use crate::product::{Form, Output, Shape, matmul};
+use crate::product::{Form, Output, Shape, matmul_in};
 use crate::{Real, Workspace};
 
 /// Sizes of a convolution.
@@ -50,8 +50,7 @@ impl Conv {
         workspace: &mut Workspace<T>,
     ) {
         let (patch, places) = self.check(x.len(), w.len(), y.len());
-        let columns = workspace.take(patch * places);
-        let scratch = &mut Workspace::new();
+        let (columns, scratch) = workspace.split(patch * places);
         for image in 0..self.batch {
             self.unfold(&x[image * self.image()..][..self.image()], columns);
             let y = &mut y[image * self.outputs * places..][..self.outputs * places];
@@ -60,7 +59,7 @@ impl Conv {
                 columns: places,
                 inner: patch,
             };
-            matmul(Form::Nn, shape, w, columns, Output::Set, y, scratch);
+            matmul_in(Form::Nn, shape, w, columns, Output::Set, y, scratch);
             if !b.is_empty() {
                 for (y, &b) in y.chunks_exact_mut(places.max(1)).zip(b) {
                     y.iter_mut().for_each(|y| *y += b);
@@ -88,8 +87,7 @@ impl Conv {
         workspace: &mut Workspace<T>,
     ) {
         let (patch, places) = self.check(x.len(), w.len(), dy.len());
-        let columns = workspace.take(patch * places);
-        let scratch = &mut Workspace::new();
+        let (columns, scratch) = workspace.split(patch * places);
         if output == Output::Set {
             dw.fill(T::ZERO);
             db.fill(T::ZERO);
@@ -105,7 +103,7 @@ impl Conv {
                 columns: patch,
                 inner: places,
             };
-            matmul(Form::Nt, shape, dy, columns, Output::Add, dw, scratch);
+            matmul_in(Form::Nt, shape, dy, columns, Output::Add, dw, scratch);
             for (db, dy) in db.iter_mut().zip(dy.chunks_exact(places.max(1))) {
                 *db += dy.iter().copied().sum();
             }
@@ -115,7 +113,7 @@ impl Conv {
                     columns: places,
                     inner: self.outputs,
                 };
-                matmul(Form::Tn, shape, w, dy, Output::Set, columns, scratch);
+                matmul_in(Form::Tn, shape, w, dy, Output::Set, columns, scratch);
                 self.fold(columns, &mut dx[image * self.image()..][..self.image()]);
             }
         }

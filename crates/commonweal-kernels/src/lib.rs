@@ -12,11 +12,14 @@ pub mod optimizer;
 pub mod pool;
 pub mod product;
 
-mod dispatch;
+mod elementary;
+mod instruction_set;
 mod real;
+mod simd;
+mod tile;
 mod workspace;
 
 pub use activation::Activation;
-pub use dispatch::{InstructionSet, instruction_set};
+pub use instruction_set::{InstructionSet, instruction_set};
 pub use real::Real;
 pub use workspace::Workspace;

@@ -4,6 +4,9 @@
 //! class weights come in the same way, and 0 leaves a row out (padding).
 
 use crate::Real;
+use crate::activation::{log_sum_exp, shifted_exp};
+use crate::elementary::{exp, ln};
+use crate::simd::{Kernel, Simd, Vector, dispatch};
 
 /// Softmax cross-entropy of `logits` (one row a label); returns `Σ scale · loss`, writes
 /// `gradient = scale · (softmax − one-hot)`.
@@ -18,30 +21,12 @@ pub fn cross_entropy<T: Real>(
 ) -> f64 {
     assert_eq!(logits.len(), gradient.len());
     assert_eq!(labels.len(), scales.len());
-    let Some(columns) = columns(logits, labels) else {
-        return 0.0;
-    };
-    let mut total = 0.0;
-    for (((row, dx), &label), &scale) in logits
-        .chunks_exact(columns)
-        .zip(gradient.chunks_exact_mut(columns))
-        .zip(labels)
-        .zip(scales)
-    {
-        let label = label as usize;
-        let max = row.iter().fold(T::MIN, |m, &x| m.max(x));
-        let mut sum = T::ZERO;
-        for (dx, &x) in dx.iter_mut().zip(row) {
-            *dx = (x - max).exp();
-            sum += *dx;
-        }
-        total += (scale * (max + sum.ln() - row[label])).to_f64();
-        for dx in dx.iter_mut() {
-            *dx *= scale / sum;
-        }
-        dx[label] -= scale;
-    }
-    total
+    dispatch(CrossEntropy {
+        logits,
+        labels,
+        scales,
+        gradient,
+    })
 }
 
 /// `Σ scale · loss` as [`cross_entropy`], without the gradient.
@@ -50,16 +35,11 @@ pub fn cross_entropy<T: Real>(
 /// If the lengths disagree or a label is not below the number of columns.
 pub fn cross_entropy_loss<T: Real>(logits: &[T], labels: &[u32], scales: &[T]) -> f64 {
     assert_eq!(labels.len(), scales.len());
-    let Some(columns) = columns(logits, labels) else {
-        return 0.0;
-    };
-    let mut total = 0.0;
-    for ((row, &label), &scale) in logits.chunks_exact(columns).zip(labels).zip(scales) {
-        let max = row.iter().fold(T::MIN, |m, &x| m.max(x));
-        let sum: T = row.iter().map(|&x| (x - max).exp()).sum();
-        total += (scale * (max + sum.ln() - row[label as usize])).to_f64();
-    }
-    total
+    dispatch(CrossEntropyLoss {
+        logits,
+        labels,
+        scales,
+    })
 }
 
 /// Cross-entropy of `sigmoid(logits)` against targets within 0..=1; returns `Σ scale · loss`,
@@ -75,20 +55,12 @@ pub fn binary_cross_entropy<T: Real>(
 ) -> f64 {
     assert!(logits.len() == targets.len() && logits.len() == scales.len());
     assert_eq!(logits.len(), gradient.len());
-    let mut total = 0.0;
-    for i in 0..logits.len() {
-        let (x, t, scale) = (logits[i], targets[i], scales[i]);
-        let e = (-x.abs()).exp();
-        let loss = x.max(T::ZERO) - x * t + (T::ONE + e).ln();
-        let sigmoid = if x < T::ZERO {
-            e / (T::ONE + e)
-        } else {
-            T::ONE / (T::ONE + e)
-        };
-        gradient[i] = scale * (sigmoid - t);
-        total += (scale * loss).to_f64();
-    }
-    total
+    dispatch(BinaryCrossEntropy {
+        logits,
+        targets,
+        scales,
+        gradient,
+    })
 }
 
 /// Squared error; returns `Σ scale · (y − target)²`, writes `gradient = 2 · scale · (y − target)`.
@@ -107,12 +79,84 @@ pub fn squared_error<T: Real>(y: &[T], targets: &[T], scales: &[T], gradient: &m
     total
 }
 
-/// Row length; nothing for no rows.
-fn columns<T>(logits: &[T], labels: &[u32]) -> Option<usize> {
-    if labels.is_empty() {
-        assert!(logits.is_empty());
-        return None;
+struct CrossEntropy<'a, T> {
+    logits: &'a [T],
+    labels: &'a [u32],
+    scales: &'a [T],
+    gradient: &'a mut [T],
+}
+
+impl<T: Real> Kernel for CrossEntropy<'_, T> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<S: Simd>(self) -> f64 {
+        let columns = columns(self.logits.len(), self.labels.len());
+        let mut total = 0.0;
+        for (row, (&label, &scale)) in self.labels.iter().zip(self.scales).enumerate() {
+            let logits = &self.logits[row * columns..][..columns];
+            let gradient = &mut self.gradient[row * columns..][..columns];
+            let (max, sum) = shifted_exp::<T, S>(logits, gradient);
+            total += (scale * (max + ln(sum) - logits[label as usize])).to_f64();
+            let factor = T::Vector::<S>::splat(scale / sum);
+            T::Vector::<S>::map(gradient, |e| e.mul(factor));
+            gradient[label as usize] -= scale;
+        }
+        total
     }
-    assert_eq!(logits.len() % labels.len(), 0);
-    Some(logits.len() / labels.len())
+}
+
+struct CrossEntropyLoss<'a, T> {
+    logits: &'a [T],
+    labels: &'a [u32],
+    scales: &'a [T],
+}
+
+impl<T: Real> Kernel for CrossEntropyLoss<'_, T> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<S: Simd>(self) -> f64 {
+        let columns = columns(self.logits.len(), self.labels.len());
+        let mut total = 0.0;
+        for (row, (&label, &scale)) in self.labels.iter().zip(self.scales).enumerate() {
+            let logits = &self.logits[row * columns..][..columns];
+            total += (scale * (log_sum_exp::<T, S>(logits) - logits[label as usize])).to_f64();
+        }
+        total
+    }
+}
+
+struct BinaryCrossEntropy<'a, T> {
+    logits: &'a [T],
+    targets: &'a [T],
+    scales: &'a [T],
+    gradient: &'a mut [T],
+}
+
+impl<T: Real> Kernel for BinaryCrossEntropy<'_, T> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<S: Simd>(self) -> f64 {
+        // e = exp(−|x|) keeps digits at both ends: loss = max(x, 0) − x t + ln(1 + e).
+        for (e, x) in self.gradient.iter_mut().zip(self.logits) {
+            *e = -x.abs();
+        }
+        T::Vector::<S>::map(self.gradient, exp);
+        let mut total = 0.0;
+        for (i, gradient) in self.gradient.iter_mut().enumerate() {
+            let (x, target, scale, e) =
+                (self.logits[i], self.targets[i], self.scales[i], *gradient);
+            let loss = x.max(T::ZERO) - x * target + ln(T::ONE + e);
+            let sigmoid = if x < T::ZERO { e } else { T::ONE } / (T::ONE + e);
+            *gradient = scale * (sigmoid - target);
+            total += (scale * loss).to_f64();
+        }
+        total
+    }
+}
+
+/// Row length.
+fn columns(logits: usize, rows: usize) -> usize {
+    let columns = logits.checked_div(rows).unwrap_or(0);
+    assert_eq!(logits, columns * rows);
+    columns
 }

@@ -1,7 +1,8 @@
 //! The pointwise part of an LSTM step, with PyTorch's gate order: input, forget, cell, output.
 
 use crate::Real;
-use crate::real::sealed::Kernels;
+use crate::elementary::{sigmoid, tanh};
+use crate::simd::{Kernel, Simd, Vector, dispatch};
 
 /// Sizes of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,20 +29,15 @@ impl Lstm {
         tanh_c: &mut [T],
         h: &mut [T],
     ) {
-        let n = self.check(gates.len(), &[c_prev.len(), c.len(), tanh_c.len(), h.len()]);
-        let sigmoid = |x: T| T::ONE / (T::ONE + (-x).exp());
-        for r in 0..self.batch {
-            for j in 0..n {
-                let (g, s) = (r * 4 * n + j, r * n + j);
-                gates[g] = sigmoid(gates[g]);
-                gates[g + n] = sigmoid(gates[g + n]);
-                gates[g + 2 * n] = Kernels::tanh(gates[g + 2 * n]);
-                gates[g + 3 * n] = sigmoid(gates[g + 3 * n]);
-                c[s] = gates[g + n] * c_prev[s] + gates[g] * gates[g + 2 * n];
-                tanh_c[s] = Kernels::tanh(c[s]);
-                h[s] = gates[g + 3 * n] * tanh_c[s];
-            }
-        }
+        self.check(gates.len(), &[c_prev.len(), c.len(), tanh_c.len(), h.len()]);
+        dispatch(Forward {
+            hidden: self.hidden,
+            gates,
+            c_prev,
+            c,
+            tanh_c,
+            h,
+        });
     }
 
     /// The gradient through one step.
@@ -59,28 +55,120 @@ impl Lstm {
         dh: &[T],
         dc: &mut [T],
     ) {
-        let n = self.check(
+        self.check(
             gates.len(),
             &[c_prev.len(), tanh_c.len(), dh.len(), dc.len()],
         );
-        for r in 0..self.batch {
-            for j in 0..n {
-                let (k, s) = (r * 4 * n + j, r * n + j);
-                let (i, f, g, o) = (gates[k], gates[k + n], gates[k + 2 * n], gates[k + 3 * n]);
-                let d = dc[s] + dh[s] * o * (T::ONE - tanh_c[s] * tanh_c[s]);
-                gates[k] = d * g * i * (T::ONE - i);
-                gates[k + n] = d * c_prev[s] * f * (T::ONE - f);
-                gates[k + 2 * n] = d * i * (T::ONE - g * g);
-                gates[k + 3 * n] = dh[s] * tanh_c[s] * o * (T::ONE - o);
-                dc[s] = d * f;
+        dispatch(Backward {
+            hidden: self.hidden,
+            gates,
+            c_prev,
+            tanh_c,
+            dh,
+            dc,
+        });
+    }
+
+    fn check(self, gates: usize, states: &[usize]) {
+        assert_eq!(gates, self.batch * 4 * self.hidden);
+        assert!(
+            states
+                .iter()
+                .all(|&length| length == self.batch * self.hidden)
+        );
+    }
+}
+
+struct Forward<'a, T> {
+    hidden: usize,
+    gates: &'a mut [T],
+    c_prev: &'a [T],
+    c: &'a mut [T],
+    tanh_c: &'a mut [T],
+    h: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Forward<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let n = self.hidden.max(1);
+        for (row, gates) in self.gates.chunks_exact_mut(4 * n).enumerate() {
+            let [i, f, g, o] = quarters(gates, n);
+            for j in (0..n).step_by(T::Vector::<S>::LANES) {
+                let lanes = j..n.min(j + T::Vector::<S>::LANES);
+                let state = row * n + lanes.start..row * n + lanes.end;
+                let read = |gate: &[T]| T::Vector::<S>::read(&gate[lanes.clone()]);
+                let (input, forget) = (sigmoid(read(i)), sigmoid(read(f)));
+                let (cell, output) = (tanh(read(g)), sigmoid(read(o)));
+                let c_prev = T::Vector::<S>::read(&self.c_prev[state.clone()]);
+                let c = forget.mul_add(c_prev, input.mul(cell));
+                let tanh_c = tanh(c);
+                input.write(&mut i[lanes.clone()]);
+                forget.write(&mut f[lanes.clone()]);
+                cell.write(&mut g[lanes.clone()]);
+                output.write(&mut o[lanes.clone()]);
+                c.write(&mut self.c[state.clone()]);
+                tanh_c.write(&mut self.tanh_c[state.clone()]);
+                output.mul(tanh_c).write(&mut self.h[state]);
             }
         }
     }
+}
 
-    /// The hidden length, once all lengths fit.
-    fn check(self, gates: usize, states: &[usize]) -> usize {
-        assert_eq!(gates, self.batch * 4 * self.hidden);
-        assert!(states.iter().all(|&s| s == self.batch * self.hidden));
-        self.hidden
+struct Backward<'a, T> {
+    hidden: usize,
+    gates: &'a mut [T],
+    c_prev: &'a [T],
+    tanh_c: &'a [T],
+    dh: &'a [T],
+    dc: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Backward<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let n = self.hidden.max(1);
+        let one = T::Vector::<S>::splat(T::ONE);
+        for (row, gates) in self.gates.chunks_exact_mut(4 * n).enumerate() {
+            let [i, f, g, o] = quarters(gates, n);
+            for j in (0..n).step_by(T::Vector::<S>::LANES) {
+                let lanes = j..n.min(j + T::Vector::<S>::LANES);
+                let state = row * n + lanes.start..row * n + lanes.end;
+                let read = |gate: &[T]| T::Vector::<S>::read(&gate[lanes.clone()]);
+                let (input, forget, cell, output) = (read(i), read(f), read(g), read(o));
+                let tanh_c = T::Vector::<S>::read(&self.tanh_c[state.clone()]);
+                let dh = T::Vector::<S>::read(&self.dh[state.clone()]);
+                let c_prev = T::Vector::<S>::read(&self.c_prev[state.clone()]);
+                let dc = T::Vector::<S>::read(&self.dc[state.clone()]);
+                let dh_output = dh.mul(output);
+                let dc = dh_output.mul_add(one.sub(tanh_c.mul(tanh_c)), dc);
+                let logistic = |y: T::Vector<S>| y.mul(one.sub(y));
+                dc.mul(cell)
+                    .mul(logistic(input))
+                    .write(&mut i[lanes.clone()]);
+                dc.mul(c_prev)
+                    .mul(logistic(forget))
+                    .write(&mut f[lanes.clone()]);
+                dc.mul(input)
+                    .mul(one.sub(cell.mul(cell)))
+                    .write(&mut g[lanes.clone()]);
+                dh_output
+                    .mul(tanh_c)
+                    .mul(one.sub(output))
+                    .write(&mut o[lanes.clone()]);
+                dc.mul(forget).write(&mut self.dc[state]);
+            }
+        }
     }
+}
+
+/// The four gates of one row.
+#[inline(always)]
+fn quarters<T>(gates: &mut [T], n: usize) -> [&mut [T]; 4] {
+    let (i, rest) = gates.split_at_mut(n);
+    let (f, rest) = rest.split_at_mut(n);
+    let (g, o) = rest.split_at_mut(n);
+    [i, f, g, o]
 }

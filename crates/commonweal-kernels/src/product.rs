@@ -1,6 +1,14 @@
 //! Products of row-major matrices.
+//!
+//! Big products pack both factors (Goto and van de Geijn 2008, "Anatomy of high-performance matrix
+//! multiplication"): a block of the right factor that stays in the second-level cache, and a panel of
+//! rows of the left one that stays in the first.
 
+use crate::simd::{Kernel, Simd, dispatch};
+use crate::tile::{Dots, Start, Tile, runs};
+use crate::workspace::Buffer;
 use crate::{Real, Workspace};
+use core::mem::MaybeUninit;
 
 /// Which factor is stored transposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +41,15 @@ pub enum Output {
     Add,
 }
 
+impl Output {
+    pub(crate) fn start<T: Real>(self) -> Start<T> {
+        match self {
+            Self::Set => Start::Zero,
+            Self::Add => Start::Keep(T::ONE),
+        }
+    }
+}
+
 /// Writes the product of `a` and `b` into (or adds it to) `c`.
 ///
 /// # Panics
@@ -44,7 +61,20 @@ pub fn matmul<T: Real>(
     b: &[T],
     output: Output,
     c: &mut [T],
-    _workspace: &mut Workspace<T>,
+    workspace: &mut Workspace<T>,
+) {
+    matmul_in(form, shape, a, b, output, c, workspace.panels());
+}
+
+/// [`matmul`] with its own part of a workspace.
+pub(crate) fn matmul_in<T: Real>(
+    form: Form,
+    shape: Shape,
+    a: &[T],
+    b: &[T],
+    output: Output,
+    c: &mut [T],
+    panels: &mut Buffer<T>,
 ) {
     let Shape {
         rows,
@@ -54,26 +84,79 @@ pub fn matmul<T: Real>(
     assert_eq!(a.len(), rows * inner);
     assert_eq!(b.len(), inner * columns);
     assert_eq!(c.len(), rows * columns);
-    if output == Output::Set {
+    if inner == 0 && output == Output::Set {
         c.fill(T::ZERO);
     }
-    for i in 0..rows {
-        for j in 0..columns {
-            let mut sum = T::ZERO;
-            for l in 0..inner {
-                let x = if form == Form::Tn {
-                    a[l * rows + i]
+    if form == Form::Nt && rows <= MOST_DOT_ROWS {
+        dispatch(ByDots {
+            shape,
+            a,
+            b,
+            output,
+            c,
+        });
+        return;
+    }
+    // A right factor that is used once is read where it lies.
+    let pack = form == Form::Nt || rows > FEWEST_PACKED_ROWS;
+    for first in (0..columns).step_by(BLOCK_COLUMNS) {
+        let width = BLOCK_COLUMNS.min(columns - first);
+        for depth in (0..inner).step_by(BLOCK_INNER) {
+            let height = BLOCK_INNER.min(inner - depth);
+            let start = if depth == 0 {
+                output.start()
+            } else {
+                Start::Keep(T::ONE)
+            };
+            let right = if !pack {
+                Right {
+                    values: &b[depth * columns + first..],
+                    step: columns,
+                    strip: STRIP,
+                }
+            } else {
+                let packed = panels.take(width.next_multiple_of(STRIP) * height);
+                if form == Form::Nt {
+                    pack_transposed(&b[first * inner + depth..], inner, width, height, packed);
                 } else {
-                    a[i * inner + l]
-                };
-                let y = if form == Form::Nt {
-                    b[j * inner + l]
-                } else {
-                    b[l * columns + j]
-                };
-                sum += x * y;
-            }
-            c[i * columns + j] += sum;
+                    pack_strips(
+                        &b[depth * columns + first..],
+                        columns,
+                        width,
+                        height,
+                        packed,
+                    );
+                }
+                Right {
+                    values: packed,
+                    step: STRIP,
+                    strip: STRIP * height,
+                }
+            };
+            let left = match form {
+                Form::Tn => Left {
+                    values: &a[depth * rows..],
+                    rows,
+                    row: 1,
+                    step: rows,
+                },
+                _ => Left {
+                    values: &a[depth..],
+                    rows,
+                    row: inner,
+                    step: 1,
+                },
+            };
+            let c = &mut c[first..];
+            dispatch(Block {
+                inner: height,
+                left,
+                right,
+                columns: width,
+                start,
+                c,
+                c_step: columns,
+            });
         }
     }
 }
@@ -83,7 +166,7 @@ pub fn matmul<T: Real>(
 pub struct Packed<T> {
     columns: usize,
     inner: usize,
-    panels: Vec<T>,
+    panels: Buffer<T>,
 }
 
 impl<T: Real> Packed<T> {
@@ -92,7 +175,7 @@ impl<T: Real> Packed<T> {
         Self {
             columns: 0,
             inner: 0,
-            panels: Vec::new(),
+            panels: Buffer::new(),
         }
     }
 
@@ -103,8 +186,7 @@ impl<T: Real> Packed<T> {
     pub fn pack(&mut self, inner: usize, columns: usize, b: &[T]) {
         assert_eq!(b.len(), inner * columns);
         (self.columns, self.inner) = (columns, inner);
-        self.panels.clear();
-        self.panels.extend_from_slice(b);
+        pack_strips(b, columns, columns, inner, self.panels.take(self.length()));
     }
 
     /// Packs `b` of `[columns, inner]`, for `C = A · Bᵀ`. Allocates only if larger than any before.
@@ -114,10 +196,7 @@ impl<T: Real> Packed<T> {
     pub fn pack_transposed(&mut self, columns: usize, inner: usize, b: &[T]) {
         assert_eq!(b.len(), inner * columns);
         (self.columns, self.inner) = (columns, inner);
-        self.panels.clear();
-        for l in 0..inner {
-            self.panels.extend((0..columns).map(|j| b[j * inner + l]));
-        }
+        pack_transposed(b, inner, columns, inner, self.panels.take(self.length()));
     }
 
     /// Writes `a · B` into (or adds it to) `c`: `a` is `[rows, inner]`, `c` is `[rows, columns]`.
@@ -125,19 +204,236 @@ impl<T: Real> Packed<T> {
     /// # Panics
     /// If a length does not fit the packed matrix.
     pub fn multiply(&self, rows: usize, a: &[T], output: Output, c: &mut [T]) {
-        let shape = Shape {
-            rows,
-            columns: self.columns,
-            inner: self.inner,
-        };
-        matmul(
-            Form::Nn,
-            shape,
-            a,
-            &self.panels,
-            output,
+        let Self { columns, inner, .. } = *self;
+        assert_eq!(a.len(), rows * inner);
+        assert_eq!(c.len(), rows * columns);
+        if inner == 0 && output == Output::Set {
+            c.fill(T::ZERO);
+        }
+        if self.length() == 0 {
+            return;
+        }
+        let panels = self.panels.taken(self.length());
+        for depth in (0..inner).step_by(BLOCK_INNER) {
+            let start = if depth == 0 {
+                output.start()
+            } else {
+                Start::Keep(T::ONE)
+            };
+            let values = &panels[depth * STRIP..];
+            dispatch(Block {
+                inner: BLOCK_INNER.min(inner - depth),
+                left: Left {
+                    values: &a[depth..],
+                    rows,
+                    row: inner,
+                    step: 1,
+                },
+                right: Right {
+                    values,
+                    step: STRIP,
+                    strip: STRIP * inner,
+                },
+                columns,
+                start,
+                c,
+                c_step: columns,
+            });
+        }
+    }
+
+    fn length(&self) -> usize {
+        self.columns.next_multiple_of(STRIP) * self.inner
+    }
+}
+
+/// Columns of a strip of a packed factor: two vectors of the widest set.
+const STRIP: usize = 32;
+/// Length of the sum in one block: a panel of the left factor fills a third of 32 KiB.
+const BLOCK_INNER: usize = 256;
+/// Columns of a block of the right factor, which fills half of 1 MiB.
+const BLOCK_COLUMNS: usize = 512;
+/// Rows up to which dot products beat packing a transposed right factor.
+const MOST_DOT_ROWS: usize = 48;
+/// Rows above which a right factor that needs no transposition is packed.
+const FEWEST_PACKED_ROWS: usize = 24;
+/// Most rows of a tile in any instruction set.
+const MOST_TILE_ROWS: usize = 12;
+
+/// Value `(r, l)` of the left factor is at `r · row + l · step`.
+struct Left<'a, T> {
+    values: &'a [T],
+    rows: usize,
+    row: usize,
+    step: usize,
+}
+
+/// Value `(l, j)` of the right factor is at `(j / STRIP) · strip + l · step + j % STRIP`.
+struct Right<'a, T> {
+    values: &'a [T],
+    step: usize,
+    strip: usize,
+}
+
+/// A block of a product, at most [`BLOCK_INNER`] deep.
+struct Block<'a, T> {
+    inner: usize,
+    left: Left<'a, T>,
+    right: Right<'a, T>,
+    columns: usize,
+    start: Start<T>,
+    c: &'a mut [T],
+    c_step: usize,
+}
+
+impl<T: Real> Kernel for Block<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self {
+            inner,
+            left,
+            right,
+            columns,
+            start,
             c,
-            &mut Workspace::new(),
+            c_step,
+        } = self;
+        if columns == 0 || left.rows == 0 {
+            return;
+        }
+        assert!(inner > 0 && inner <= BLOCK_INNER);
+        let last_strip = (columns - 1) / STRIP;
+        let last_width = columns - last_strip * STRIP;
+        assert!(
+            right.values.len() >= last_strip * right.strip + (inner - 1) * right.step + last_width
         );
+        assert!(c.len() >= (left.rows - 1) * c_step + columns);
+        let mut panel = [const { MaybeUninit::<T>::uninit() }; MOST_TILE_ROWS * BLOCK_INNER];
+        for (first, rows) in runs(left.rows, S::TILE_ROWS) {
+            for r in 0..rows {
+                let row = &left.values[(first + r) * left.row..];
+                for l in 0..inner {
+                    panel[l * rows + r].write(row[l * left.step]);
+                }
+            }
+            for strip in 0..=last_strip {
+                // SAFETY: `rows <= TILE_ROWS`; the panel's first `inner · rows` values were just
+                // written; the assertions above bound the last value of the right factor and of the
+                // output that a tile touches; `c` is borrowed exclusively.
+                unsafe {
+                    let tile = Tile {
+                        inner,
+                        a: panel.as_ptr().cast(),
+                        a_step: rows,
+                        b: right.values.as_ptr().add(strip * right.strip),
+                        b_step: right.step,
+                        c: c.as_mut_ptr().add(first * c_step + strip * STRIP),
+                        c_step,
+                        start,
+                    };
+                    tile.run::<S>(
+                        rows,
+                        if strip == last_strip {
+                            last_width
+                        } else {
+                            STRIP
+                        },
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// `C = A · Bᵀ` by dot products: both factors are read along their rows, where they lie.
+struct ByDots<'a, T> {
+    shape: Shape,
+    a: &'a [T],
+    b: &'a [T],
+    output: Output,
+    c: &'a mut [T],
+}
+
+impl<T: Real> Kernel for ByDots<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Shape {
+            rows,
+            columns,
+            inner,
+        } = self.shape;
+        assert!(self.a.len() >= rows * inner && self.b.len() >= columns * inner);
+        // Blocks of the left factor stay in the first-level cache, of the right in the second.
+        let depths = inner.div_ceil(1024).max(1);
+        let chunk = (BLOCK_COLUMNS * BLOCK_INNER / 2 / inner.max(1)).next_multiple_of(4);
+        for depth in 0..depths {
+            let (start, end) = (depth * inner / depths, (depth + 1) * inner / depths);
+            let set = depth == 0 && self.output == Output::Set;
+            for left in (0..columns).step_by(chunk) {
+                for (first, count) in runs(rows, S::DOT_ROWS) {
+                    for column in (left..columns.min(left + chunk)).step_by(4) {
+                        // SAFETY: rows and columns lie within the factors, by the assertion.
+                        unsafe {
+                            let last = columns - 1;
+                            let dots = Dots {
+                                inner: end - start,
+                                a: self.a.as_ptr().add(first * inner + start),
+                                a_step: inner,
+                                b: core::array::from_fn(|i| {
+                                    self.b.as_ptr().add((column + i).min(last) * inner + start)
+                                }),
+                            };
+                            dots.run::<S>(count, |r, sums| {
+                                let row = &mut self.c[(first + r) * columns..][..columns];
+                                for (c, sum) in row[column..].iter_mut().zip(sums) {
+                                    *c = if set { sum } else { *c + sum };
+                                }
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Packs `height` rows of `width` values into strips, padded with zeros.
+fn pack_strips<T: Real>(b: &[T], step: usize, width: usize, height: usize, packed: &mut [T]) {
+    if height == 0 {
+        return;
+    }
+    for (strip, to) in packed.chunks_exact_mut(STRIP * height).enumerate() {
+        let first = strip * STRIP;
+        let count = STRIP.min(width - first);
+        for (l, to) in to.chunks_exact_mut(STRIP).enumerate() {
+            to[..count].copy_from_slice(&b[l * step + first..][..count]);
+            to[count..].fill(T::ZERO);
+        }
+    }
+}
+
+/// Packs the transpose of `width` rows of `height` values into strips, padded with zeros.
+fn pack_transposed<T: Real>(b: &[T], step: usize, width: usize, height: usize, packed: &mut [T]) {
+    if height == 0 {
+        return;
+    }
+    for (strip, to) in packed.chunks_exact_mut(STRIP * height).enumerate() {
+        let first = strip * STRIP;
+        let count = STRIP.min(width - first);
+        if count < STRIP {
+            to.fill(T::ZERO);
+        }
+        // Eight values of a row at a time: the lines that they go to stay in the cache for all rows.
+        for l in (0..height).step_by(8) {
+            let depth = 8.min(height - l);
+            for j in 0..count {
+                let from = &b[(first + j) * step + l..][..depth];
+                for (i, &x) in from.iter().enumerate() {
+                    to[(l + i) * STRIP + j] = x;
+                }
+            }
+        }
     }
 }
