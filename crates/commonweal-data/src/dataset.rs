@@ -216,6 +216,23 @@ impl Dataset {
         Self::new(change(self.features), self.targets, self.roster)
     }
 
+    /// The same rows with the classes `names`, in that order; unchanged if the target is no class.
+    ///
+    /// # Errors
+    /// The number of the first row whose class is not among them.
+    pub fn with_classes(mut self, names: &[String]) -> Result<Self, usize> {
+        let Some(labels) = self.roster.labels() else {
+            return Ok(self);
+        };
+        let labels = labels.under(names)?;
+        self.targets = Targets::Classes {
+            labels: labels.shared_codes(),
+            classes: labels.names().len() as u32,
+        };
+        self.roster = self.roster.with_labels(labels);
+        Ok(self)
+    }
+
     /// Writes the features of `rows`, one row after the other, scaled.
     ///
     /// # Panics

@@ -12,9 +12,12 @@ pub mod gzip;
 pub mod idx;
 pub mod images;
 mod partition;
+mod prepare;
 mod roster;
 mod shape;
+mod source;
 mod split;
+pub mod table;
 
 pub use categories::Categories;
 pub use dataset::{Dataset, DatasetError, Features, Targets};
@@ -23,6 +26,8 @@ pub use partition::{
     ClassesPerClient, Deal, DirichletLabels, DirichletQuantity, Drawn, Iid, LabelCounts, Partition,
     PartitionError, Partitioner, PowerLaw, Shards,
 };
+pub use prepare::{ApplyError, Preparation};
 pub use roster::Roster;
 pub use shape::{ExampleShape, Input, Target};
+pub use source::Source;
 pub use split::{HoldOut, Split};

@@ -68,6 +68,28 @@ impl Floats {
         }
     }
 
+    /// Mean and population deviation of each feature over `rows`, summed in `f64` in their order.
+    ///
+    /// # Panics
+    /// If a row does not exist.
+    pub fn moments(&self, rows: &[u32]) -> Vec<(f32, f32)> {
+        let features = self.features();
+        let count = (rows.len() * self.width / features).max(1) as f64;
+        let over = |feature: usize, term: &dyn Fn(f64) -> f64| {
+            let values = rows
+                .iter()
+                .flat_map(|&row| self.row(row)[feature..].iter().step_by(features));
+            values.map(|&value| term(f64::from(value))).sum::<f64>() / count
+        };
+        (0..features)
+            .map(|feature| {
+                let mean = over(feature, &|value| value);
+                let variance = over(feature, &|value| (value - mean) * (value - mean));
+                (mean as f32, variance.sqrt() as f32)
+            })
+            .collect()
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.values.len() / self.width

@@ -196,7 +196,7 @@ mod tests {
         #[test]
         fn every_rule_deals_each_row_once_and_leaves_nobody_empty(
             rule in rules(),
-            rows in 150_u32..400,
+            rows in 400_u32..600,
             clients in 5_u32..30,
             seed in any::<u64>(),
         ) {

@@ -1,0 +1,586 @@
+//! The `prepare` task on the client's side: sum up what the job asks for, and apply what all clients
+//! found together.
+
+use commonweal_core::job::{Data, Missing, Scale};
+use commonweal_core::{
+    ColumnSpec, Found, PrepareError, PrepareSpec, PrepareSums, Prepared, Statistic,
+};
+
+use crate::table::{Agreed, Cells, EncodeError, Encoding, FeatureKind, MISSING_LEVEL, Table};
+use crate::{Dataset, DatasetError, Features, FeaturesError, Source, Vocabulary};
+
+/// What is asked of a source, and what is done with the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preparation {
+    asked: Vec<Asked>,
+    spec: PrepareSpec,
+    scale: Scale,
+    classes: Option<Vec<String>>,
+    vocabulary: Option<Vocabulary>,
+}
+
+/// One column of the spec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Moments of a feature: a numeric column, a channel of images or windows.
+    Moments(usize),
+    /// Levels of a categorical column.
+    Levels(usize),
+    /// The classes.
+    Classes,
+    /// The characters of a text.
+    Characters,
+}
+
+/// Why what was found cannot be applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// The record answers other questions.
+    #[error("what prepare found is not what this data asks for: {what}; prepare again")]
+    OtherQuestions {
+        /// What differs.
+        what: String,
+    },
+    /// The table does not fit.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The data set does not fit.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The features do not fit.
+    #[error(transparent)]
+    Features(#[from] FeaturesError),
+    /// Images are scaled when a batch is filled, by one rule for all.
+    #[error(
+        "images and text cannot be scaled per client; set data.scale to \"global\" or \"none\""
+    )]
+    PerClientImages,
+    /// A label that nobody agreed on.
+    #[error("row {row} has a label that is not among the known classes")]
+    UnknownClass {
+        /// First such row, from 0.
+        row: usize,
+    },
+}
+
+impl Preparation {
+    /// What `data` makes it necessary to ask of `source`.
+    ///
+    /// Declared classes, levels and vocabularies are not asked for. Without `data.scale`, columns and
+    /// series are scaled over all clients and images are not.
+    ///
+    /// # Errors
+    /// [`FeaturesError`] if the declared vocabulary is too large.
+    pub fn new(source: &Source, data: &Data) -> Result<Self, FeaturesError> {
+        let is_image = matches!(
+            source,
+            Source::Numbers(dataset) if matches!(dataset.features(), Features::Bytes(_))
+        );
+        let scale = data
+            .scale
+            .unwrap_or(if is_image { Scale::None } else { Scale::Global });
+        let declared = data.text.as_ref().and_then(|text| text.vocabulary.as_ref());
+        let vocabulary = declared
+            .map(|text| Vocabulary::new(text.chars()))
+            .transpose()?;
+        let classes = match source {
+            Source::Table(table) => table.schema().declared_classes(),
+            Source::Numbers(_) => data.classes.clone(),
+        };
+        let mut preparation = Self {
+            asked: Vec::new(),
+            spec: PrepareSpec::default(),
+            scale,
+            classes,
+            vocabulary,
+        };
+        match source {
+            Source::Table(table) => preparation.ask_table(table),
+            Source::Numbers(dataset) => preparation.ask_numbers(dataset),
+        }
+        if preparation.classes.is_none() && source.roster().labels().is_some() {
+            let column = match source {
+                Source::Table(table) => table.schema().label.as_ref().map(|one| one.column.clone()),
+                Source::Numbers(_) => None,
+            };
+            let name = column.unwrap_or_else(|| "classes".to_owned());
+            preparation.ask(Asked::Classes, name, Statistic::Levels);
+        }
+        Ok(preparation)
+    }
+
+    /// The columns to sum up.
+    pub fn spec(&self) -> &PrepareSpec {
+        &self.spec
+    }
+
+    /// Whether each client's features are to be scaled by its own moments, with
+    /// [`Self::scale_client`].
+    pub fn scales_per_client(&self) -> bool {
+        self.scale == Scale::PerClient
+    }
+
+    /// The sums of one client that holds `rows`.
+    ///
+    /// # Errors
+    /// [`PrepareError`] for a value, a level or a number of levels beyond what can be summed.
+    pub fn contribution(&self, source: &Source, rows: &[u32]) -> Result<PrepareSums, PrepareError> {
+        let mut sums = PrepareSums::of_client(&self.spec, rows.len() as u32);
+        for (index, &asked) in self.asked.iter().enumerate() {
+            let mut observe = Observer {
+                sums: &mut sums,
+                spec: &self.spec,
+                index,
+            };
+            match (asked, source) {
+                (Asked::Classes, _) => observe.classes(source, rows)?,
+                (Asked::Moments(column) | Asked::Levels(column), Source::Table(table)) => {
+                    observe.cells(&table.columns[column], rows)?;
+                }
+                (Asked::Moments(channel), Source::Numbers(dataset)) => {
+                    observe.channel(dataset.features(), channel, rows)?;
+                }
+                (Asked::Characters, Source::Numbers(dataset)) => {
+                    observe.characters(dataset.features(), rows)?;
+                }
+                (Asked::Levels(_) | Asked::Characters, _) => {
+                    return Err(PrepareError::OtherColumns);
+                }
+            }
+        }
+        Ok(sums)
+    }
+
+    /// The encoding that all clients agreed on, for a table; also for rows to predict.
+    ///
+    /// # Errors
+    /// [`ApplyError::OtherQuestions`] if `found` answers another spec.
+    pub fn encoding(&self, table: &Table, found: &Prepared) -> Result<Encoding, ApplyError> {
+        self.expect_answers(found)?;
+        let mut agreed = vec![Agreed::Nothing; table.columns.len()];
+        for (&asked, column) in self.asked.iter().zip(&found.columns) {
+            match (asked, &column.found) {
+                (
+                    Asked::Moments(index),
+                    Found::Moments {
+                        mean, deviation, ..
+                    },
+                ) => {
+                    let (mean, deviation) = (*mean as f32, *deviation as f32);
+                    agreed[index] = Agreed::Moments { mean, deviation };
+                }
+                (Asked::Levels(index), Found::Levels(counts)) => {
+                    agreed[index] = Agreed::Levels {
+                        levels: counts.iter().map(|(level, _)| level.clone()).collect(),
+                        most_frequent: most_frequent(counts),
+                    };
+                }
+                _ => {}
+            }
+        }
+        let is_scaled = self.scale == Scale::Global;
+        Ok(Encoding::new(
+            table.schema(),
+            agreed,
+            is_scaled,
+            self.classes(found),
+        ))
+    }
+
+    /// The data set that `source` is, given what all clients found.
+    ///
+    /// With a scale per client the features are still unscaled: see [`Self::scales_per_client`].
+    ///
+    /// # Errors
+    /// [`ApplyError`] if `found` answers another spec, or a row has a level or a class that it lacks.
+    pub fn apply(&self, source: &Source, found: &Prepared) -> Result<Dataset, ApplyError> {
+        match source {
+            Source::Table(table) => Ok(self.encoding(table, found)?.dataset(table)?),
+            Source::Numbers(dataset) => self.apply_numbers(dataset.clone(), found),
+        }
+    }
+
+    /// Scales the numeric features of one client's rows by the mean and deviation of its training rows,
+    /// summed in `f64` in their order. No row may belong to two clients, nor be scaled twice.
+    ///
+    /// # Errors
+    /// [`ApplyError::PerClientImages`] for images and text; [`ApplyError`] as [`Self::apply`].
+    pub fn scale_client(
+        &self,
+        source: &Source,
+        found: &Prepared,
+        dataset: Dataset,
+        train: &[u32],
+        test: &[u32],
+    ) -> Result<Dataset, ApplyError> {
+        let numeric = match source {
+            Source::Table(table) => Some(self.encoding(table, found)?.numeric()),
+            Source::Numbers(_) => None,
+        };
+        if !matches!(dataset.features(), Features::Floats(_)) {
+            return Err(ApplyError::PerClientImages);
+        }
+        Ok(dataset.map_features(|features| match features {
+            Features::Floats(mut floats) => {
+                let mut moments = floats.moments(train);
+                for (feature, moments) in moments.iter_mut().enumerate() {
+                    if numeric.as_ref().is_some_and(|numeric| !numeric[feature]) {
+                        *moments = (0.0, 1.0);
+                    }
+                }
+                floats.standardise(train.iter().chain(test).copied(), &moments);
+                Features::Floats(floats)
+            }
+            other => other,
+        })?)
+    }
+
+    fn apply_numbers(&self, dataset: Dataset, found: &Prepared) -> Result<Dataset, ApplyError> {
+        self.expect_answers(found)?;
+        let dataset = match self.classes(found) {
+            Some(classes) => dataset
+                .with_classes(&classes)
+                .map_err(|row| ApplyError::UnknownClass { row })?,
+            None => dataset,
+        };
+        let moments: Vec<(f32, f32)> = found
+            .columns
+            .iter()
+            .filter_map(|column| match column.found {
+                Found::Moments {
+                    mean, deviation, ..
+                } => Some((mean as f32, deviation as f32)),
+                Found::Levels(_) => None,
+            })
+            .collect();
+        let vocabulary = match (&self.vocabulary, self.answer(Asked::Characters, found)) {
+            (Some(declared), _) => Some(declared.clone()),
+            (None, Some(counts)) => {
+                let characters = counts.iter().flat_map(|(level, _)| level.chars());
+                Some(Vocabulary::of(characters)?)
+            }
+            (None, None) => None,
+        };
+        let rows = dataset.rows();
+        Ok(dataset.map_features(|features| match features {
+            Features::Bytes(bytes) if !moments.is_empty() => {
+                Features::Bytes(bytes.standardised(&moments))
+            }
+            Features::Floats(mut floats) if !moments.is_empty() => {
+                floats.standardise(0..rows, &moments);
+                Features::Floats(floats)
+            }
+            Features::Tokens(tokens) => Features::Tokens(match vocabulary {
+                Some(vocabulary) => tokens.with_vocabulary(vocabulary),
+                None => tokens,
+            }),
+            other => other,
+        })?)
+    }
+
+    fn ask(&mut self, asked: Asked, name: String, statistic: Statistic) {
+        self.asked.push(asked);
+        self.spec.columns.push(ColumnSpec { name, statistic });
+    }
+
+    fn ask_table(&mut self, table: &Table) {
+        for (index, feature) in table.schema().features.iter().enumerate() {
+            let fills = matches!(feature.missing, Missing::Mean | Missing::Indicator);
+            match &feature.kind {
+                FeatureKind::Numeric => {
+                    if fills || self.scale == Scale::Global {
+                        self.ask(
+                            Asked::Moments(index),
+                            feature.name.clone(),
+                            Statistic::Moments,
+                        );
+                    }
+                }
+                FeatureKind::Categorical { levels, .. } => {
+                    if fills || levels.is_none() {
+                        self.ask(
+                            Asked::Levels(index),
+                            feature.name.clone(),
+                            Statistic::Levels,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn ask_numbers(&mut self, dataset: &Dataset) {
+        let channels = match dataset.features() {
+            Features::Bytes(bytes) => bytes.channels(),
+            Features::Floats(floats) => floats.features(),
+            Features::Tokens(_) => 0,
+        };
+        if self.scale == Scale::Global {
+            for channel in 0..channels {
+                let name = match dataset.features() {
+                    Features::Floats(floats) => floats.names().get(channel).cloned(),
+                    _ => None,
+                };
+                let name = name.unwrap_or_else(|| format!("channel {channel}"));
+                self.ask(Asked::Moments(channel), name, Statistic::Moments);
+            }
+        }
+        if matches!(dataset.features(), Features::Tokens(_)) && self.vocabulary.is_none() {
+            self.ask(
+                Asked::Characters,
+                "characters".to_owned(),
+                Statistic::Levels,
+            );
+        }
+    }
+
+    fn expect_answers(&self, found: &Prepared) -> Result<(), ApplyError> {
+        let other = |what: String| ApplyError::OtherQuestions { what };
+        if found.columns.len() != self.spec.columns.len() {
+            let (expected, found) = (self.spec.columns.len(), found.columns.len());
+            return Err(other(format!("expected {expected} columns, found {found}")));
+        }
+        for (expected, found) in self.spec.columns.iter().zip(&found.columns) {
+            let statistic = match found.found {
+                Found::Moments { .. } => Statistic::Moments,
+                Found::Levels(_) => Statistic::Levels,
+            };
+            if expected.name != found.name || expected.statistic != statistic {
+                return Err(other(format!("column `{}` is missing", expected.name)));
+            }
+        }
+        Ok(())
+    }
+
+    fn classes(&self, found: &Prepared) -> Option<Vec<String>> {
+        let answered = || {
+            let counts = self.answer(Asked::Classes, found)?;
+            Some(counts.iter().map(|(class, _)| class.clone()).collect())
+        };
+        self.classes.clone().or_else(answered)
+    }
+
+    fn answer<'a>(&self, question: Asked, found: &'a Prepared) -> Option<&'a [(String, u64)]> {
+        let index = self.asked.iter().position(|&asked| asked == question)?;
+        match &found.columns.get(index)?.found {
+            Found::Levels(counts) => Some(counts),
+            Found::Moments { .. } => None,
+        }
+    }
+}
+
+/// The level with the highest count, the first of equals.
+fn most_frequent(counts: &[(String, u64)]) -> Option<String> {
+    let mut best: Option<&(String, u64)> = None;
+    for level in counts {
+        if best.is_none_or(|best| level.1 > best.1) {
+            best = Some(level);
+        }
+    }
+    best.map(|(level, _)| level.clone())
+}
+
+/// Feeds one column of the spec.
+struct Observer<'a> {
+    sums: &'a mut PrepareSums,
+    spec: &'a PrepareSpec,
+    index: usize,
+}
+
+impl Observer<'_> {
+    fn number(&mut self, value: f32) -> Result<(), PrepareError> {
+        self.sums.observe_number(self.spec, self.index, value)
+    }
+
+    fn level(&mut self, level: &str) -> Result<(), PrepareError> {
+        self.sums.observe_level(self.spec, self.index, level)
+    }
+
+    fn classes(&mut self, source: &Source, rows: &[u32]) -> Result<(), PrepareError> {
+        let Some(labels) = source.roster().labels() else {
+            return Err(PrepareError::OtherColumns);
+        };
+        rows.iter()
+            .try_for_each(|&row| self.level(labels.name(row as usize)))
+    }
+
+    fn cells(&mut self, cells: &Cells, rows: &[u32]) -> Result<(), PrepareError> {
+        for &row in rows {
+            match cells {
+                Cells::Numeric(values) if values[row as usize].is_nan() => {}
+                Cells::Numeric(values) => self.number(values[row as usize])?,
+                Cells::Categorical { codes, .. } if codes[row as usize] == MISSING_LEVEL => {}
+                Cells::Categorical { levels, codes } => {
+                    self.level(&levels[codes[row as usize] as usize])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn channel(
+        &mut self,
+        features: &Features,
+        channel: usize,
+        rows: &[u32],
+    ) -> Result<(), PrepareError> {
+        for &row in rows {
+            match features {
+                Features::Bytes(bytes) => {
+                    let (scale, offset) = bytes.affine(channel);
+                    let plane = bytes.row(row).len() / bytes.channels();
+                    for &byte in &bytes.row(row)[channel * plane..(channel + 1) * plane] {
+                        self.number(f32::from(byte) * scale + offset)?;
+                    }
+                }
+                Features::Floats(floats) => {
+                    for &value in floats.row(row)[channel..].iter().step_by(floats.features()) {
+                        self.number(value)?;
+                    }
+                }
+                Features::Tokens(_) => return Err(PrepareError::OtherColumns),
+            }
+        }
+        Ok(())
+    }
+
+    fn characters(&mut self, features: &Features, rows: &[u32]) -> Result<(), PrepareError> {
+        let Features::Tokens(tokens) = features else {
+            return Err(PrepareError::OtherColumns);
+        };
+        let mut buffer = [0; 4];
+        for &row in rows {
+            for &token in tokens.window(row) {
+                if let Some(character) = tokens.vocabulary().character(u32::from(token)) {
+                    self.level(character.encode_utf8(&mut buffer))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use commonweal_core::{Digest, job::Job};
+
+    use super::*;
+    use crate::table::{self, Schema};
+    use crate::{Bytes, Categories, Roster};
+
+    /// The `[data]` of a job with these lines in it.
+    fn data(lines: &str) -> Data {
+        let text = format!(
+            "name = \"t\"\nrounds = 1\n[data]\npath = \"t.csv\"\n{lines}\n[model]\nkind = \"logistic\"\n"
+        );
+        Job::parse(&text).expect("a sound job").data
+    }
+
+    fn table(file: &str, data: &Data) -> Source {
+        let schema = Schema::of(data, file.as_bytes()).expect("the columns are there");
+        table::read(file.as_bytes(), &schema)
+            .expect("a sound file")
+            .into()
+    }
+
+    fn found(preparation: &Preparation, source: &Source, clients: &[&[u32]]) -> Prepared {
+        let mut sums = PrepareSums::zero(preparation.spec());
+        for rows in clients {
+            let own = preparation
+                .contribution(source, rows)
+                .expect("can be summed up");
+            sums.merge(preparation.spec(), &own).expect("one spec");
+        }
+        sums.finish(preparation.spec(), Digest::of(b"job"))
+            .expect("there are rows")
+    }
+
+    fn rows(dataset: &Dataset) -> Vec<Vec<f32>> {
+        let width = dataset.shape().input.width();
+        let mut out = vec![0.0; width * dataset.rows() as usize];
+        dataset.fill(&(0..dataset.rows()).collect::<Vec<_>>(), &mut out);
+        out.chunks(width).map(<[f32]>::to_vec).collect()
+    }
+
+    const FILE: &str = "x,c,y\n1,u,b\n3,v,a\n,u,a\n100,w,a\n";
+
+    #[test]
+    fn columns_are_scaled_and_levels_known_by_what_the_training_rows_of_all_clients_say() {
+        let data = data("label = \"y\"\nmissing = \"mean\"");
+        let source = table(FILE, &data);
+        let preparation = Preparation::new(&source, &data).expect("no vocabulary");
+        let all = found(&preparation, &source, &[&[0], &[1, 2], &[3]]);
+        let otherwise = found(&preparation, &source, &[&[3, 0, 1], &[2]]);
+        assert_eq!(all.columns, otherwise.columns);
+        // Row 3 is a test row: its number does not move the mean, its level is unknown.
+        let train = found(&preparation, &source, &[&[0, 1, 2]]);
+        let refused = preparation
+            .apply(&source, &train)
+            .expect_err("level w is in no training row");
+        assert!(
+            refused.to_string().contains("line 5, column `c`"),
+            "{refused}"
+        );
+        let dataset = preparation
+            .apply(&source, &all)
+            .expect("all levels are known");
+        assert_eq!(dataset.shape().input.width(), 4);
+        assert_eq!(rows(&dataset)[2], [0.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_scale_per_client_uses_the_clients_own_training_rows() {
+        let data = data("label = \"y\"\nscale = \"per_client\"\ndrop = [\"c\"]");
+        let source = table("x,c,y\n1,u,b\n3,v,a\n10,u,a\n30,w,a\n50,w,a\n", &data);
+        let preparation = Preparation::new(&source, &data).expect("no vocabulary");
+        let found = found(&preparation, &source, &[&[0, 1], &[2, 3]]);
+        let mut dataset = preparation.apply(&source, &found).expect("fits");
+        for (train, test) in [([0, 1], &[][..]), ([2, 3], &[4][..])] {
+            dataset = preparation
+                .scale_client(&source, &found, dataset, &train, test)
+                .expect("columns can be scaled");
+        }
+        assert_eq!(rows(&dataset), [[-1.0], [1.0], [-1.0], [1.0], [3.0]]);
+    }
+
+    #[test]
+    fn images_are_left_as_they_are_unless_asked_and_then_scaled_by_channel() {
+        let bytes = Bytes::new(vec![0, 0, 4, 4], vec![1, 1, 2], 1.0).expect("whole rows");
+        let roster = Roster::new(2).with_labels(Categories::of(["a", "b"]));
+        let images = Dataset::classified(Features::Bytes(bytes), roster).expect("fits");
+        let source = Source::from(images.clone());
+        for (lines, expected) in [
+            ("", [[0.0, 0.0], [4.0, 4.0]]),
+            ("scale = \"global\"", [[-1.0, -1.0], [1.0, 1.0]]),
+        ] {
+            let data = data(&format!("classes = [\"b\", \"a\"]\n{lines}"));
+            let preparation = Preparation::new(&source, &data).expect("no vocabulary");
+            let found = found(&preparation, &source, &[&[0], &[1]]);
+            let dataset = preparation.apply(&source, &found).expect("fits");
+            assert_eq!(rows(&dataset), expected);
+            assert_eq!(
+                dataset
+                    .roster()
+                    .labels()
+                    .map(|labels| labels.codes().to_vec()),
+                Some(vec![1, 0])
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_found_for_other_questions_is_refused() {
+        let (of_x, of_y) = (
+            data("label = \"y\"\ndrop = [\"c\"]\nmissing = \"mean\""),
+            data("label = \"y\"\ndrop = [\"x\"]"),
+        );
+        let (source, other) = (table(FILE, &of_x), table(FILE, &of_y));
+        let preparation = Preparation::new(&source, &of_x).expect("no vocabulary");
+        let questions = Preparation::new(&other, &of_y).expect("no vocabulary");
+        let refused = preparation.apply(&source, &found(&questions, &other, &[&[0]]));
+        assert!(
+            matches!(refused, Err(ApplyError::OtherQuestions { .. })),
+            "{refused:?}"
+        );
+    }
+}
