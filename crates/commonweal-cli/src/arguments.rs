@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{completions, job, runs};
+use crate::command::{completions, job, new, plot, report, runs};
 use crate::exit;
 
 /// Trains one model across data that never leaves its owners.
@@ -56,8 +56,14 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a job file to start from, out of a template or your own table
+    New(new::New),
     /// List the runs
     Runs(runs::Runs),
+    /// Draw one metric of several runs into one SVG
+    Plot(plot::Plot),
+    /// Make the report of a run again
+    Report(report::Report),
     /// Explain and check job files
     Job(job::JobCommand),
     /// Print a completion script for a shell

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use commonweal_core::job::reference::NoSuchKey;
 use commonweal_core::job::{self, JobError, JobErrors, Place};
+use commonweal_data::table::SchemaError;
 use commonweal_sim::file::FileError;
 use serde::Serialize;
 use thiserror::Error;
@@ -31,6 +32,22 @@ pub enum Failure {
     /// A key that a job file does not have.
     #[error(transparent)]
     NoKey(#[from] NoSuchKey),
+    /// A table that a job cannot be made for.
+    #[error("{}: {source}", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SchemaError,
+    },
+    /// A table with too little to learn from.
+    #[error("{}: {reason}", path.display())]
+    TooLittle {
+        /// The file.
+        path: PathBuf,
+        /// What is missing, and what to do.
+        reason: String,
+    },
     /// No signal handler.
     #[error("Ctrl-C cannot be caught: {0}")]
     Signal(std::io::Error),
@@ -49,6 +66,22 @@ pub enum Failure {
         folder: PathBuf,
         /// The nearest name of a run that exists.
         nearest: Option<String>,
+    },
+    /// A run without the results that were asked for.
+    #[error("{} is not finished", run.display())]
+    Unfinished {
+        /// The run folder.
+        run: PathBuf,
+    },
+    /// A metric that a run did not measure.
+    #[error("{} has no metric {metric:?}", run.display())]
+    NoMetric {
+        /// The run folder.
+        run: PathBuf,
+        /// What was asked for.
+        metric: String,
+        /// What it measured.
+        known: Vec<String>,
     },
     /// A file of a run folder that does not say what it should.
     #[error("{} cannot be read: {reason}", path.display())]
@@ -99,10 +132,17 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::File(_) | Self::Signal(_) | Self::Record { .. } => Exit::Failed,
+            Self::Schema { source, .. } => match source {
+                SchemaError::Csv(_) => Exit::Failed,
+                _ => Exit::Usage,
+            },
+            Self::TooLittle { .. } => Exit::Failed,
             Self::Exists { .. }
             | Self::NoRun { .. }
             | Self::NoJob(_)
             | Self::Job { .. }
+            | Self::NoMetric { .. }
+            | Self::Unfinished { .. }
             | Self::NoKey(_) => Exit::Usage,
         }
     }
@@ -121,6 +161,10 @@ impl Failure {
             Self::NoRun { .. } => {
                 Some("`commonweal runs` lists the runs; --runs-dir names another folder".to_owned())
             }
+            Self::Unfinished { run } => {
+                Some(format!("`commonweal resume {}` finishes it", run.display()))
+            }
+            Self::NoMetric { known, .. } => Some(format!("it has {}", known.join(", "))),
             Self::NoJob(_) => Some(
                 "`commonweal new NAME --template digits` writes a job file to start from"
                     .to_owned(),

@@ -9,10 +9,13 @@ pub mod failure;
 pub mod interrupt;
 pub mod job_file;
 mod nearest;
+mod own_table;
 pub mod plot;
 pub mod progress;
 pub mod report;
 pub mod run_record;
+pub mod study_name;
+pub mod template;
 mod text_table;
 
 use std::ffi::OsString;

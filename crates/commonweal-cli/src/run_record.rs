@@ -1,16 +1,20 @@
-//! Finding a run by its name or path, and reading what it says about itself.
+//! Finding a run by its name or path, reading what it says about itself, and making its report.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use commonweal_sim::client_table::read_clients;
 use commonweal_sim::file::{self, FileError};
 use commonweal_sim::folder::{RunFolder, list_runs};
 use commonweal_sim::history::{RoundRow, read_history};
-use commonweal_sim::record::Summary;
+use commonweal_sim::partition_table::PartitionTable;
+use commonweal_sim::record::{SeedSummary, Summary};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::nearest::nearest;
+use crate::report::Report;
 
 /// The run called `name` in the folder of the runs, or the run folder at that path.
 ///
@@ -43,13 +47,9 @@ pub fn summary(folder: &RunFolder) -> Result<Option<Summary>, Failure> {
         Err(FileError::Missing { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    match serde_json::from_str(&text) {
-        Ok(summary) => Ok(Some(summary)),
-        Err(error) => Err(Failure::Record {
-            path,
-            reason: error.to_string(),
-        }),
-    }
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|error| record(&path, error))
 }
 
 /// The rounds so far; none before the first.
@@ -58,12 +58,67 @@ pub fn summary(folder: &RunFolder) -> Result<Option<Summary>, Failure> {
 /// If `history.csv` is there and cannot be read.
 pub fn history(folder: &RunFolder) -> Result<Vec<RoundRow>, Failure> {
     let path = folder.history();
-    if !path.exists() {
-        return Ok(Vec::new());
+    match open(&path)? {
+        Some(file) => read_history(file).map_err(|error| record(&path, error)),
+        None => Ok(Vec::new()),
     }
-    let file = File::open(&path).map_err(|source| FileError::of(&path, source))?;
-    read_history(file).map_err(|error| Failure::Record {
-        path,
-        reason: error.to_string(),
+}
+
+/// Makes `report.html` of a finished run and returns its path.
+///
+/// # Errors
+/// [`Failure::Unfinished`]; a record that cannot be read; a report that cannot be written.
+pub fn write_report(folder: &RunFolder) -> Result<PathBuf, Failure> {
+    let path = folder.report();
+    let html = load(folder)?.html();
+    file::write_bytes(&path, html.as_bytes())?;
+    Ok(path)
+}
+
+fn load(folder: &RunFolder) -> Result<Report, Failure> {
+    let summary = summary(folder)?.ok_or_else(|| Failure::Unfinished {
+        run: folder.path().to_path_buf(),
+    })?;
+    let rounds = |seed: &SeedSummary| match seed.folder.as_str() {
+        "" => history(folder),
+        _ => history(&folder.seed(seed.seed)),
+    };
+    let histories = summary.seeds.iter().map(rounds);
+    let histories = histories.collect::<Result<_, _>>()?;
+    let clients = folder.clients();
+    let partition = folder.partition();
+    Ok(Report {
+        run: folder.name(),
+        histories,
+        job: file::read_text(&folder.job())?,
+        clients: match open(&clients)? {
+            Some(file) => read_clients(file).map_err(|error| record(&clients, error))?,
+            None => Vec::new(),
+        },
+        partition: match open(&partition)? {
+            Some(file) => {
+                let table =
+                    PartitionTable::read(file).map_err(|error| record(&partition, error))?;
+                Some(table).filter(|table| !table.classes.is_empty())
+            }
+            None => None,
+        },
+        summary,
     })
+}
+
+/// The file, if it is there.
+fn open(path: &Path) -> Result<Option<File>, FileError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::of(path, error)),
+    }
+}
+
+fn record(path: &Path, error: impl Display) -> Failure {
+    Failure::Record {
+        path: path.to_path_buf(),
+        reason: error.to_string(),
+    }
 }

@@ -2,6 +2,9 @@
 
 pub mod completions;
 pub mod job;
+pub mod new;
+pub mod plot;
+pub mod report;
 pub mod runs;
 
 use crate::arguments::Command;
@@ -15,8 +18,11 @@ use crate::failure::Failure;
 /// [`Failure`], which knows its exit code and what to do next.
 pub fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::New(command) => command.run(context),
         Command::Job(command) => command.run(context),
         Command::Runs(command) => command.run(context),
+        Command::Plot(command) => command.run(context),
+        Command::Report(command) => command.run(context),
         Command::Completions(command) => command.run(context),
     }
 }
