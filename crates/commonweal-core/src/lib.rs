@@ -26,9 +26,13 @@ mod population;
 mod prepare;
 mod reader;
 mod refusal;
+mod round;
+mod run;
 mod sample;
 mod seed;
 mod selection;
+mod session;
+mod strategy;
 mod task;
 mod time;
 mod trainer;
@@ -57,9 +61,18 @@ pub use prepare::{
     ColumnFound, ColumnSpec, Found, PrepareError, PrepareSpec, PrepareSums, Prepared, Statistic,
 };
 pub use refusal::Refusal;
+pub use round::{
+    AbandonReason, Abandoned, Action, Committed, Event, Round, RoundSpec,
+};
+pub use run::{
+    Best, CommitError, End, EvaluationOutcome, Judge, Next, RoundOutcome, Run, RunSpec, Snapshot,
+    SnapshotError, open_prepare,
+};
 pub use sample::{below, normal, shuffle, unit};
 pub use seed::{Purpose, Seed, SeedRng};
 pub use selection::{All, Cohort, Poisson, Randomness, Reserve, Selector, Uniform};
+pub use session::{PlainReporting, Session, SessionAction, Step};
+pub use strategy::Strategy;
 pub use task::{Stage, Task, TaskId, TaskKind};
 pub use time::Time;
 pub use trainer::{ClientRows, Flow, Progress, TrainError, Trainer};

@@ -1,7 +1,7 @@
 //! Why something that a client sent does not count.
 
 use crate::payload::PayloadError;
-use crate::{MetricError, ModelVersion, PrepareError, Stage, WeightError};
+use crate::{MetricError, ModelVersion, PrepareError, Stage, TaskId, WeightError};
 
 /// Why an event or a report was refused. The round itself goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,14 @@ pub enum Refusal {
     /// The round is over.
     #[error("the round is over")]
     Over,
+    /// A report on another task, such as an earlier round's.
+    #[error("the report is on task {found}, the round's is {expected}")]
+    WrongTask {
+        /// The round's.
+        expected: TaskId,
+        /// The report's.
+        found: TaskId,
+    },
     /// A report of another kind of task.
     #[error("the report is of a {found} task, the round's is {expected}")]
     WrongStage {
@@ -69,4 +77,29 @@ pub enum Refusal {
     /// The sums of `prepare` are impossible.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+}
+
+impl Refusal {
+    /// Whether the report itself is at fault: the same client's next one would be no better.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::UnknownClient
+            | Self::NotInCohort
+            | Self::Duplicate
+            | Self::Gone
+            | Self::Late
+            | Self::NotNeeded
+            | Self::OutOfOrder
+            | Self::Over
+            | Self::WrongTask { .. } => false,
+            Self::WrongStage { .. }
+            | Self::WrongBase { .. }
+            | Self::WrongLength { .. }
+            | Self::OutOfRange
+            | Self::Weight(_)
+            | Self::Payload(_)
+            | Self::Metric(_)
+            | Self::Prepare(_) => true,
+        }
+    }
 }

@@ -21,8 +21,8 @@ pub enum Purpose {
     Split = 3,
     /// Which clients take part in a round.
     Cohort = 4,
-    /// What a client trains with: its plan carries the seed of this purpose.
-    Task = 5,
+    /// What a client trains with: its task carries the seed of this purpose.
+    Train = 5,
     /// The order of a client's rows within an epoch.
     Shuffle = 6,
     /// Stochastic rounding on the client.
@@ -41,6 +41,10 @@ pub enum Purpose {
     Repetition = 13,
     /// Synthetic data.
     Synthetic = 14,
+    /// What a client evaluates with.
+    Evaluate = 15,
+    /// What a client prepares with.
+    Prepare = 16,
 }
 
 /// The generator of a [`Seed`]: ChaCha with 8 rounds, the same stream on every machine.
