@@ -61,9 +61,7 @@ pub use prepare::{
     ColumnFound, ColumnSpec, Found, PrepareError, PrepareSpec, PrepareSums, Prepared, Statistic,
 };
 pub use refusal::Refusal;
-pub use round::{
-    AbandonReason, Abandoned, Action, Committed, Event, Round, RoundSpec,
-};
+pub use round::{AbandonReason, Abandoned, Action, Committed, Event, Round, RoundSpec};
 pub use run::{
     Best, CommitError, End, EvaluationOutcome, Judge, Next, RoundOutcome, Run, RunSpec, Snapshot,
     SnapshotError, open_prepare,

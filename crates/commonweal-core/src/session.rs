@@ -98,7 +98,10 @@ pub struct PlainReporting {
 impl PlainReporting {
     /// A session whose reports are for `fold`.
     pub fn new(fold: Arc<Fold>) -> Self {
-        Self { fold, actions: VecDeque::new() }
+        Self {
+            fold,
+            actions: VecDeque::new(),
+        }
     }
 }
 
@@ -120,7 +123,8 @@ impl Session for PlainReporting {
             return Err(Refusal::OutOfOrder);
         }
         self.fold.check(&message)?;
-        self.actions.push_back(SessionAction::Fold { from, message });
+        self.actions
+            .push_back(SessionAction::Fold { from, message });
         Ok(())
     }
 

@@ -30,7 +30,10 @@ impl Strategy {
         Self {
             selector: Box::new(selector),
             plan,
-            schedule: Schedule { decay: Decay::Constant, warmup_rounds: 0 },
+            schedule: Schedule {
+                decay: Decay::Constant,
+                warmup_rounds: 0,
+            },
             rule: Rule::Sum(Arc::new(Mean)),
             optimizer: Box::new(ServerSgd { learning_rate: 1.0 }),
         }
@@ -38,7 +41,12 @@ impl Strategy {
 
     /// FederatedSGD: one step on all rows of each client (the same paper, E = 1 and B = ∞).
     pub fn fed_sgd(selector: impl Selector + 'static, plan: TrainPlan) -> Self {
-        let plan = TrainPlan { epochs: 1, steps: None, batch_size: None, ..plan };
+        let plan = TrainPlan {
+            epochs: 1,
+            steps: None,
+            batch_size: None,
+            ..plan
+        };
         Self::fed_avg(selector, plan)
     }
 
@@ -50,19 +58,28 @@ impl Strategy {
         momentum: f32,
     ) -> Self {
         let optimizer = Box::new(ServerMomentum::new(learning_rate, momentum));
-        Self { optimizer, ..Self::fed_avg(selector, plan) }
+        Self {
+            optimizer,
+            ..Self::fed_avg(selector, plan)
+        }
     }
 
     /// The same with the median of each coordinate instead of the mean.
     pub fn with_median(self) -> Self {
-        Self { rule: Rule::Whole(Arc::new(CoordinateMedian)), ..self }
+        Self {
+            rule: Rule::Whole(Arc::new(CoordinateMedian)),
+            ..self
+        }
     }
 
     /// The plan of `round`, counted from 1, of `rounds`.
     pub fn plan_of(&self, round: u64, rounds: u64) -> TrainPlan {
         let factor = self.schedule.factor(round, rounds);
         let learning_rate = (f64::from(self.plan.learning_rate) * factor) as f32;
-        TrainPlan { learning_rate, ..self.plan.clone() }
+        TrainPlan {
+            learning_rate,
+            ..self.plan.clone()
+        }
     }
 }
 

@@ -44,14 +44,27 @@ enum Queued {
 
 impl Round {
     /// Opens a round and invites its clients. `entropy` is for the session.
-    pub fn new(mut spec: RoundSpec, session: Box<dyn Session>, entropy: Entropy, now: Time) -> Self {
+    pub fn new(
+        mut spec: RoundSpec,
+        session: Box<dyn Session>,
+        entropy: Entropy,
+        now: Time,
+    ) -> Self {
         spec.minimum = spec.minimum.max(1);
         let members = Members::new(core::mem::take(&mut spec.cohort.invited));
         let invite = |client| Queued::Other(Action::Invite { client });
         let queue = members.of(State::Invited).into_iter().map(invite).collect();
         let phase = Phase::Selection;
         let entropy = Some(entropy);
-        let mut round = Self { spec, session, entropy, phase, members, cohort: 0, queue };
+        let mut round = Self {
+            spec,
+            session,
+            entropy,
+            phase,
+            members,
+            cohort: 0,
+            queue,
+        };
         round.close_if_due(now);
         round.advance(now);
         round
@@ -65,9 +78,12 @@ impl Round {
         self.close_if_due(now); // before the event: a report that is late must not count
         let handled = match event {
             Event::CheckIn { client } => self.check_in(client),
-            Event::Report { client, task, step, message } => {
-                self.report(client, task, step, message, now)
-            }
+            Event::Report {
+                client,
+                task,
+                step,
+                message,
+            } => self.report(client, task, step, message, now),
             Event::Folded { client } => self.folded(client, State::Counted, now),
             Event::FoldRefused { client } => self.folded(client, State::Gone, now),
             Event::Failed { client } => self.failed(client, now),
@@ -80,7 +96,10 @@ impl Round {
     /// The next thing to do, in order.
     pub fn poll_action(&mut self) -> Option<Action> {
         Some(match self.queue.pop_front()? {
-            Queued::Configure(client) => Action::Configure { client, task: self.task_of(client) },
+            Queued::Configure(client) => Action::Configure {
+                client,
+                task: self.task_of(client),
+            },
             Queued::Other(action) => action,
         })
     }
@@ -116,13 +135,19 @@ impl Round {
     /// # Errors
     /// [`Refusal::UnknownClient`].
     pub fn client(&self, name: &ClientName) -> Result<ClientIndex, Refusal> {
-        self.spec.population.index(name).ok_or(Refusal::UnknownClient)
+        self.spec
+            .population
+            .index(name)
+            .ok_or(Refusal::UnknownClient)
     }
 
     fn close_if_due(&mut self, now: Time) {
         let is_due = |deadline: Option<Time>| deadline.is_some_and(|deadline| now >= deadline);
         if self.phase == Phase::Selection
-            && is_due(earlier(self.spec.selection_until, self.spec.reporting_until))
+            && is_due(earlier(
+                self.spec.selection_until,
+                self.spec.reporting_until,
+            ))
         {
             self.end_selection(now);
         }
@@ -156,9 +181,15 @@ impl Round {
         message: Payload,
         now: Time,
     ) -> Result<(), Refusal> {
-        let state = self.members.state(client).ok_or_else(|| self.stranger(client))?;
+        let state = self
+            .members
+            .state(client)
+            .ok_or_else(|| self.stranger(client))?;
         if task != self.spec.task {
-            return Err(Refusal::WrongTask { expected: self.spec.task, found: task });
+            return Err(Refusal::WrongTask {
+                expected: self.spec.task,
+                found: task,
+            });
         }
         let is_report = step == self.session.report_step();
         match (state, self.phase) {
@@ -224,8 +255,14 @@ impl Round {
     /// promised about the cohort, its size first, must stay true.
     fn invite_another(&mut self) {
         let members = &mut self.members;
-        if let Some(client) = self.spec.cohort.reserve.find(|&client| members.invite(client)) {
-            self.queue.push_back(Queued::Other(Action::Invite { client }));
+        if let Some(client) = self
+            .spec
+            .cohort
+            .reserve
+            .find(|&client| members.invite(client))
+        {
+            self.queue
+                .push_back(Queued::Other(Action::Invite { client }));
         }
     }
 
@@ -257,7 +294,11 @@ impl Round {
         if self.phase == Phase::Finishing && self.session.is_complete() {
             let (task, cohort) = (self.spec.task, self.cohort);
             let counted = self.members.of(State::Counted);
-            self.end(Action::Commit(Committed { task, cohort, counted }));
+            self.end(Action::Commit(Committed {
+                task,
+                cohort,
+                counted,
+            }));
         }
     }
 
@@ -279,7 +320,8 @@ impl Round {
         // Over-selected clients that never came leave fewer to wait for.
         self.spec.cohort.goal = self.spec.cohort.goal.clamp(self.spec.minimum, self.cohort);
         self.phase = Phase::Reporting;
-        self.queue.extend(cohort.iter().map(|&client| Queued::Configure(client)));
+        self.queue
+            .extend(cohort.iter().map(|&client| Queued::Configure(client)));
         if let Some(entropy) = self.entropy.take() {
             self.session.begin(&cohort, entropy, now);
         }
@@ -312,7 +354,10 @@ impl Round {
                 self.dismiss(client, Refusal::Over);
             }
         }
-        self.end(Action::Abandon(Abandoned { task: self.spec.task, reason }));
+        self.end(Action::Abandon(Abandoned {
+            task: self.spec.task,
+            reason,
+        }));
     }
 
     fn end(&mut self, action: Action) {
@@ -321,7 +366,8 @@ impl Round {
     }
 
     fn dismiss(&mut self, client: ClientIndex, refusal: Refusal) {
-        self.queue.push_back(Queued::Other(Action::Dismiss { client, refusal }));
+        self.queue
+            .push_back(Queued::Other(Action::Dismiss { client, refusal }));
     }
 
     /// Does what the session wants.
@@ -330,13 +376,25 @@ impl Round {
             && let Some(action) = self.session.poll_action()
         {
             match action {
-                SessionAction::Send { to: client, step, message } => {
-                    self.queue.push_back(Queued::Other(Action::Send { client, step, message }));
+                SessionAction::Send {
+                    to: client,
+                    step,
+                    message,
+                } => {
+                    self.queue.push_back(Queued::Other(Action::Send {
+                        client,
+                        step,
+                        message,
+                    }));
                 }
-                SessionAction::Fold { from: client, message } => {
+                SessionAction::Fold {
+                    from: client,
+                    message,
+                } => {
                     if self.members.state(client) == Some(State::Working) {
                         self.members.set(client, State::Folding);
-                        self.queue.push_back(Queued::Other(Action::Fold { client, message }));
+                        self.queue
+                            .push_back(Queued::Other(Action::Fold { client, message }));
                     }
                 }
                 SessionAction::Fail { client, refusal } => {
@@ -373,7 +431,10 @@ impl Round {
         Task {
             id: self.spec.task,
             base: self.spec.base,
-            seed: self.spec.seed.derive(purpose, self.spec.task.round, name.as_ref()),
+            seed: self
+                .spec
+                .seed
+                .derive(purpose, self.spec.task.round, name.as_ref()),
             deadline: self.spec.reporting_until,
             cohort: self.cohort,
             kind: self.spec.kind.clone(),
@@ -390,6 +451,10 @@ fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
 
 impl fmt::Debug for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Round({}, {:?}, {:?})", self.spec.task, self.phase, self.members)
+        write!(
+            f,
+            "Round({}, {:?}, {:?})",
+            self.spec.task, self.phase, self.members
+        )
     }
 }

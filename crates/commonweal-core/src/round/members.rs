@@ -34,8 +34,10 @@ pub(super) struct Members {
 impl Members {
     /// `invited`, in any order; a repeated client counts once.
     pub(super) fn new(invited: Vec<ClientIndex>) -> Self {
-        let mut members: Vec<_> =
-            invited.into_iter().map(|client| (client, State::Invited)).collect();
+        let mut members: Vec<_> = invited
+            .into_iter()
+            .map(|client| (client, State::Invited))
+            .collect();
         members.sort_unstable_by_key(|(client, _)| *client);
         members.dedup_by_key(|(client, _)| *client);
         let mut counts = [0; STATES];
@@ -92,6 +94,7 @@ impl Members {
     }
 
     fn find(&self, client: ClientIndex) -> Result<usize, usize> {
-        self.members.binary_search_by_key(&client, |(client, _)| *client)
+        self.members
+            .binary_search_by_key(&client, |(client, _)| *client)
     }
 }

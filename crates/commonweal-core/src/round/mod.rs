@@ -9,8 +9,6 @@
 
 mod machine;
 mod members;
-#[cfg(test)]
-mod tests;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

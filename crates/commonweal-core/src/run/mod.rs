@@ -6,8 +6,6 @@
 
 mod snapshot;
 mod stop;
-#[cfg(test)]
-mod tests;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -208,8 +206,11 @@ impl Run {
         // Nobody is added beyond those invited, so their sum of weights stays exact.
         let largest_weight = Weight::largest_for(cohort.invited.len() as u32);
         plan.pipeline.largest_weight = plan.pipeline.largest_weight.min(largest_weight);
-        let fold =
-            Fold::train(self.pipeline(&plan), self.state.version, plan.pipeline.largest_weight);
+        let fold = Fold::train(
+            self.pipeline(&plan),
+            self.state.version,
+            plan.pipeline.largest_weight,
+        );
         let kind = TaskKind::Train(Arc::new(plan));
         self.open(Stage::Train, kind, fold, population, cohort, entropy, now)
     }
@@ -217,12 +218,23 @@ impl Run {
     /// Opens an evaluation of the model by all clients on their test rows.
     pub fn open_evaluation(&self, population: &Population, entropy: Entropy, now: Time) -> Round {
         let metrics = Arc::clone(&self.spec.metrics);
-        let plan = EvaluatePlan { metrics: Arc::clone(&metrics), rows: EvaluateRows::Test };
+        let plan = EvaluatePlan {
+            metrics: Arc::clone(&metrics),
+            rows: EvaluateRows::Test,
+        };
         let randomness = Randomness::Public(self.spec.seed.clone());
         let cohort = All.select(population, self.state.round, randomness);
         let fold = Fold::evaluate(metrics, self.state.version);
         let kind = TaskKind::Evaluate(Arc::new(plan));
-        self.open(Stage::Evaluate, kind, fold, population, cohort, entropy, now)
+        self.open(
+            Stage::Evaluate,
+            kind,
+            fold,
+            population,
+            cohort,
+            entropy,
+            now,
+        )
     }
 
     /// Changes the model by a committed round of training. `entropy` is for the noise.
@@ -239,10 +251,18 @@ impl Run {
     ) -> Result<RoundOutcome, CommitError> {
         self.admit(Stage::Train, committed, &accumulator)?;
         let pipeline = self.pipeline(&self.spec.strategy.plan);
-        let Aggregate { mean, clients, weight, metrics, .. } =
-            pipeline.on_server(accumulator, entropy)?;
+        let Aggregate {
+            mean,
+            clients,
+            weight,
+            metrics,
+            ..
+        } = pipeline.on_server(accumulator, entropy)?;
         let round = self.state.round + 1;
-        self.spec.strategy.optimizer.step(self.model.shared_mut(), &mean, round);
+        self.spec
+            .strategy
+            .optimizer
+            .step(self.model.shared_mut(), &mean, round);
         self.state.round = round;
         self.state.version.0 += 1;
         self.state.time = now;
@@ -268,19 +288,30 @@ impl Run {
         now: Time,
     ) -> Result<EvaluationOutcome, CommitError> {
         self.admit(Stage::Evaluate, committed, accumulator)?;
-        let sums = accumulator.metrics().cloned().ok_or(AggregateError::OtherTask)?;
+        let sums = accumulator
+            .metrics()
+            .cloned()
+            .ok_or(AggregateError::OtherTask)?;
         let (round, version) = (self.state.round, self.state.version);
         let value = |kind| self.spec.metrics.value(kind, &sums);
         let is_best = self.state.best.observe(round, value(self.spec.metric));
         if let (Some(judge), Some(stop)) = (&mut self.state.stop, &self.spec.stop) {
             let value = value(stop.metric);
             judge.observe(round, value);
-            let is_met = value.zip(stop.threshold).is_some_and(|(value, bound)| bound.is_met(value));
+            let is_met = value
+                .zip(stop.threshold)
+                .is_some_and(|(value, bound)| bound.is_met(value));
             self.state.is_reached |= is_met;
         }
         self.state.evaluated = Some(version);
         self.state.time = now;
-        Ok(EvaluationOutcome { round, version, clients: accumulator.clients(), sums, is_best })
+        Ok(EvaluationOutcome {
+            round,
+            version,
+            clients: accumulator.clients(),
+            sums,
+            is_best,
+        })
     }
 
     /// Goes on after an abandoned round or evaluation: the model is unchanged.
@@ -401,7 +432,11 @@ impl Run {
 
     fn task_id(&self, stage: Stage) -> TaskId {
         let round = self.state.round + u64::from(stage == Stage::Train);
-        TaskId { round, stage, attempt: 0 }
+        TaskId {
+            round,
+            stage,
+            attempt: 0,
+        }
     }
 
     fn admit_task(&self, stage: Stage, found: TaskId) -> Result<(), CommitError> {
@@ -446,7 +481,11 @@ pub fn open_prepare(
     let seed = Seed::from(0);
     let cohort = All.select(population, 0, Randomness::Public(seed.clone()));
     let spec = RoundSpec {
-        task: TaskId { round: 0, stage: Stage::Prepare, attempt: 0 },
+        task: TaskId {
+            round: 0,
+            stage: Stage::Prepare,
+            attempt: 0,
+        },
         kind: TaskKind::Prepare(spec),
         fold,
         base: ModelVersion(0),
@@ -462,6 +501,8 @@ pub fn open_prepare(
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Run")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }

@@ -41,7 +41,9 @@ pub enum SnapshotError {
     #[error("this is no snapshot of a run")]
     Magic,
     /// Written by another version of this program.
-    #[error("the snapshot has format {found}, this program reads {FORMAT}: resume with the version that wrote it")]
+    #[error(
+        "the snapshot has format {found}, this program reads {FORMAT}: resume with the version that wrote it"
+    )]
     Format {
         /// The snapshot's.
         found: u16,
@@ -56,7 +58,9 @@ pub enum SnapshotError {
         at: usize,
     },
     /// A snapshot of another job.
-    #[error("the snapshot is of the job {found}, not {expected}: resume with the job that it began with")]
+    #[error(
+        "the snapshot is of the job {found}, not {expected}: resume with the job that it began with"
+    )]
     OtherJob {
         /// This run's manifest.
         expected: Digest,
@@ -64,7 +68,9 @@ pub enum SnapshotError {
         found: Digest,
     },
     /// `prepare` found something else: the data have changed.
-    #[error("the snapshot was made on other data: what `prepare` found has changed; start a new run")]
+    #[error(
+        "the snapshot was made on other data: what `prepare` found has changed; start a new run"
+    )]
     OtherData,
     /// Another model.
     #[error("the snapshot's model has other tensors")]
@@ -120,7 +126,12 @@ impl Run {
         layout: &Arc<Layout>,
         snapshot: Snapshot,
     ) -> Result<Self, SnapshotError> {
-        let Snapshot { identity, state, optimizer, values } = snapshot;
+        let Snapshot {
+            identity,
+            state,
+            optimizer,
+            values,
+        } = snapshot;
         if identity.manifest != spec.manifest {
             let (expected, found) = (spec.manifest, identity.manifest);
             return Err(SnapshotError::OtherJob { expected, found });
@@ -128,7 +139,8 @@ impl Run {
         if identity.prepared != spec.prepared {
             return Err(SnapshotError::OtherData);
         }
-        let fits_stop = state.stop.map(|judge| judge.kind) == spec.stop.as_ref().map(|stop| stop.metric);
+        let fits_stop =
+            state.stop.map(|judge| judge.kind) == spec.stop.as_ref().map(|stop| stop.metric);
         if identity.layout != layout_digest(layout) || !fits_stop {
             return Err(SnapshotError::OtherModel);
         }
@@ -137,8 +149,8 @@ impl Run {
             return Err(SnapshotError::OtherInstructionSet { expected, found });
         }
         spec.strategy.optimizer.restore(&optimizer)?;
-        let model = Parameters::new(Arc::clone(layout), values)
-            .map_err(|_| SnapshotError::OtherModel)?;
+        let model =
+            Parameters::new(Arc::clone(layout), values).map_err(|_| SnapshotError::OtherModel)?;
         Ok(Self { spec, model, state })
     }
 }
@@ -158,7 +170,9 @@ impl Snapshot {
             FORMAT => {}
             found => return Err(SnapshotError::Format { found }),
         }
-        let (body, checksum) = bytes.split_last_chunk::<32>().ok_or(SnapshotError::Checksum)?;
+        let (body, checksum) = bytes
+            .split_last_chunk::<32>()
+            .ok_or(SnapshotError::Checksum)?;
         if Digest::of(body).as_bytes() != checksum {
             return Err(SnapshotError::Checksum);
         }
@@ -166,9 +180,17 @@ impl Snapshot {
         let state = State::read(&mut reader)?;
         let optimizer = sized(&mut reader, 1)?.to_vec();
         let values = sized(&mut reader, 4)?.as_chunks::<4>().0;
-        let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let values = values
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect();
         match reader.left() {
-            32 => Ok(Self { identity, state, optimizer, values }),
+            32 => Ok(Self {
+                identity,
+                state,
+                optimizer,
+                values,
+            }),
             _ => Err(SnapshotError::Malformed { at: reader.at() }),
         }
     }
@@ -193,14 +215,18 @@ impl Snapshot {
 impl Identity {
     fn read(reader: &mut Reader<'_>) -> Result<Self, SnapshotError> {
         let manifest = Digest::from_bytes(reader.array()?);
-        let prepared =
-            read_option(reader, |reader| Ok(Digest::from_bytes(reader.array()?)))?;
+        let prepared = read_option(reader, |reader| Ok(Digest::from_bytes(reader.array()?)))?;
         let layout = Digest::from_bytes(reader.array()?);
         let len = usize::from(reader.u16()?);
         let at = reader.at();
         let name = core::str::from_utf8(reader.take(len)?);
         let instruction_set = name.map_err(|_| SnapshotError::Malformed { at })?.into();
-        Ok(Self { manifest, prepared, layout, instruction_set })
+        Ok(Self {
+            manifest,
+            prepared,
+            layout,
+            instruction_set,
+        })
     }
 }
 
@@ -236,7 +262,10 @@ impl State {
 
 impl Judge {
     fn write(&self, bytes: &mut Vec<u8>) {
-        let place = MetricKind::ALL.iter().position(|&kind| kind == self.kind).unwrap_or(0);
+        let place = MetricKind::ALL
+            .iter()
+            .position(|&kind| kind == self.kind)
+            .unwrap_or(0);
         bytes.push(place as u8);
         write_option(bytes, self.best.as_ref(), |bytes, best| {
             bytes.extend(best.round.to_le_bytes());
@@ -251,9 +280,16 @@ impl Judge {
         let kind = MetricKind::ALL.get(usize::from(place)).copied();
         let kind = kind.ok_or(SnapshotError::Malformed { at })?;
         let best = read_option(reader, |reader| {
-            Ok(Best { round: reader.u64()?, value: f64::from_bits(reader.u64()?) })
+            Ok(Best {
+                round: reader.u64()?,
+                value: f64::from_bits(reader.u64()?),
+            })
         })?;
-        Ok(Self { kind, best, since: reader.u32()? })
+        Ok(Self {
+            kind,
+            best,
+            since: reader.u32()?,
+        })
     }
 }
 
@@ -283,7 +319,9 @@ fn flag(reader: &mut Reader<'_>) -> Result<bool, SnapshotError> {
 /// A count in 8 bytes, then so many elements of `size` bytes.
 fn sized<'a>(reader: &mut Reader<'a>, size: usize) -> Result<&'a [u8], SnapshotError> {
     let at = reader.at();
-    let count = usize::try_from(reader.u64()?).ok().and_then(|count| count.checked_mul(size));
+    let count = usize::try_from(reader.u64()?)
+        .ok()
+        .and_then(|count| count.checked_mul(size));
     Ok(reader.take(count.ok_or(SnapshotError::Malformed { at })?)?)
 }
 
@@ -297,7 +335,10 @@ fn layout_digest(layout: &Layout) -> Digest {
             Scope::Local => 2,
         });
         writer.number(tensor.shape.len() as u64);
-        tensor.shape.iter().for_each(|&size| writer.number(size as u64));
+        tensor
+            .shape
+            .iter()
+            .for_each(|&size| writer.number(size as u64));
     }
     writer.finish()
 }

@@ -22,7 +22,11 @@ pub struct Judge {
 impl Judge {
     /// A judge that has seen nothing.
     pub fn new(kind: MetricKind) -> Self {
-        Self { kind, best: None, since: 0 }
+        Self {
+            kind,
+            best: None,
+            since: 0,
+        }
     }
 
     /// Looks at the value measured after `round`; returns whether it is the best so far.
@@ -68,6 +72,12 @@ mod tests {
         let mut judge = Judge::new(MetricKind::Loss);
         let best = [2.0, f64::NAN, 3.0, 1.0].map(|value| judge.observe(9, Some(value)));
         assert_eq!(best, [true, false, false, true]);
-        assert_eq!(judge.best(), Some(Best { round: 9, value: 1.0 }));
+        assert_eq!(
+            judge.best(),
+            Some(Best {
+                round: 9,
+                value: 1.0
+            })
+        );
     }
 }
