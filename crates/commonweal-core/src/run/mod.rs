@@ -4,6 +4,7 @@
 //! abandons them; whoever drives it owns the clock, threads and sockets, and can stop between any two calls:
 //! a [`snapshot`](Run::snapshot) goes on as if it had never stopped.
 
+mod of_job;
 mod snapshot;
 mod stop;
 
@@ -12,6 +13,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
+pub use of_job::{Known, RunSpecError};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use stop::{Best, Judge};
 
