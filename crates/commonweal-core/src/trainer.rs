@@ -51,7 +51,7 @@ pub trait Trainer: Send {
     /// the old state and takes the new one only if the update was counted.
     ///
     /// # Errors
-    /// [`TrainError`]: the client takes no part in this round.
+    /// [`TrainError`]: the client takes no part in this round; after [`TrainError::TrainerLost`] the run ends.
     #[expect(clippy::too_many_arguments)]
     fn train(
         &mut self,
@@ -116,9 +116,15 @@ pub enum TrainError {
         /// The state's version.
         found: u16,
     },
-    /// The worker process failed.
-    #[error("worker: {what}")]
+    /// The worker process failed at this client.
+    #[error("{what}")]
     Worker {
+        /// What happened and what to do.
+        what: String,
+    },
+    /// The worker process fails at every client: there is no point in going on.
+    #[error("{what}")]
+    TrainerLost {
         /// What happened and what to do.
         what: String,
     },
