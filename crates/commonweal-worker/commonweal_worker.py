@@ -1,0 +1,1 @@
+../../python/commonweal_worker.py
