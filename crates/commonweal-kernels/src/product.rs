@@ -8,7 +8,6 @@ use crate::simd::{Kernel, Simd, dispatch};
 use crate::tile::{Dots, Start, Tile, runs};
 use crate::workspace::Buffer;
 use crate::{Real, Workspace};
-use core::mem::MaybeUninit;
 
 /// Which factor is stored transposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -268,6 +267,23 @@ struct Left<'a, T> {
     step: usize,
 }
 
+impl<T: Real> Left<'_, T> {
+    /// Packs `count` rows so that their values at one `l` are adjacent.
+    #[inline(always)]
+    fn pack(&self, first: usize, count: usize, inner: usize, panel: &mut [T]) {
+        let from = &self.values[first * self.row..];
+        if self.step == 1 {
+            transpose(from, self.row, count, inner, panel, count);
+        } else {
+            for (l, to) in panel.chunks_exact_mut(count).take(inner).enumerate() {
+                for (to, from) in to.iter_mut().zip(&from[l * self.step..][..count]) {
+                    *to = *from;
+                }
+            }
+        }
+    }
+}
+
 /// Value `(l, j)` of the right factor is at `(j / STRIP) · strip + l · step + j % STRIP`.
 struct Right<'a, T> {
     values: &'a [T],
@@ -309,22 +325,16 @@ impl<T: Real> Kernel for Block<'_, T> {
             right.values.len() >= last_strip * right.strip + (inner - 1) * right.step + last_width
         );
         assert!(c.len() >= (left.rows - 1) * c_step + columns);
-        let mut panel = [const { MaybeUninit::<T>::uninit() }; MOST_TILE_ROWS * BLOCK_INNER];
+        let mut panel = [T::ZERO; MOST_TILE_ROWS * BLOCK_INNER];
         for (first, rows) in runs(left.rows, S::TILE_ROWS) {
-            for r in 0..rows {
-                let row = &left.values[(first + r) * left.row..];
-                for l in 0..inner {
-                    panel[l * rows + r].write(row[l * left.step]);
-                }
-            }
+            left.pack(first, rows, inner, &mut panel);
             for strip in 0..=last_strip {
-                // SAFETY: `rows <= TILE_ROWS`; the panel's first `inner · rows` values were just
-                // written; the assertions above bound the last value of the right factor and of the
+                // SAFETY: `rows <= TILE_ROWS`; the panel holds `inner · rows` values; the assertions above bound the last value of the right factor and of the
                 // output that a tile touches; `c` is borrowed exclusively.
                 unsafe {
                     let tile = Tile {
                         inner,
-                        a: panel.as_ptr().cast(),
+                        a: panel.as_ptr(),
                         a_step: rows,
                         b: right.values.as_ptr().add(strip * right.strip),
                         b_step: right.step,
@@ -425,15 +435,39 @@ fn pack_transposed<T: Real>(b: &[T], step: usize, width: usize, height: usize, p
         if count < STRIP {
             to.fill(T::ZERO);
         }
-        // Eight values of a row at a time: the lines that they go to stay in the cache for all rows.
-        for l in (0..height).step_by(8) {
-            let depth = 8.min(height - l);
-            for j in 0..count {
-                let from = &b[(first + j) * step + l..][..depth];
-                for (i, &x) in from.iter().enumerate() {
-                    to[(l + i) * STRIP + j] = x;
-                }
+        transpose(&b[first * step..], step, count, height, to, STRIP);
+    }
+}
+
+/// Writes `to[l · to_step + r] = from[r · from_step + l]` for `rows × inner` values.
+#[inline(always)]
+fn transpose<T: Real>(
+    from: &[T],
+    from_step: usize,
+    rows: usize,
+    inner: usize,
+    to: &mut [T],
+    to_step: usize,
+) {
+    assert!(rows > 0 && inner > 0 && rows <= to_step);
+    assert!(from.len() >= (rows - 1) * from_step + inner);
+    assert!(to.len() >= (inner - 1) * to_step + rows);
+    // SAFETY: the assertions bound the last place that is read and written.
+    let mut copy = |r: usize, l: usize| unsafe {
+        *to.get_unchecked_mut(l * to_step + r) = *from.get_unchecked(r * from_step + l);
+    };
+    // A cache line of every row at a time: the lines that they go to stay in the cache meanwhile.
+    let whole = inner - inner % 16;
+    for first in (0..whole).step_by(16) {
+        for r in 0..rows {
+            for l in 0..16 {
+                copy(r, first + l);
             }
+        }
+    }
+    for l in whole..inner {
+        for r in 0..rows {
+            copy(r, l);
         }
     }
 }

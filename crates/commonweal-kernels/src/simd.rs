@@ -22,7 +22,8 @@ pub(crate) trait Kernel {
     /// What it returns.
     type Output;
 
-    /// Runs it; must be `#[inline(always)]`, as must all that it calls with `S`.
+    /// Runs it; must be `#[inline(always)]`, as must all that it calls with `S`, closures too: a
+    /// function of its own would not have the features enabled, and its vectors would be slow.
     fn run<S: Simd>(self) -> Self::Output;
 }
 
@@ -126,7 +127,11 @@ pub trait Vector: Copy {
     /// The four sums over the lanes.
     #[inline(always)]
     fn sum4(vectors: [Self; 4]) -> [Self::Element; 4] {
-        vectors.map(Self::sum)
+        let mut sums = [Self::Element::ZERO; 4];
+        for (sum, vector) in sums.iter_mut().zip(vectors) {
+            *sum = vector.sum();
+        }
+        sums
     }
 
     /// Reads up to `LANES` values from the front of a slice, zeros beyond its end.

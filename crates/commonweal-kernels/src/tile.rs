@@ -112,7 +112,10 @@ impl<T: Real> Tile<T> {
             }
             let (mut a, mut b) = (self.a, self.b);
             for _ in 0..self.inner {
-                let columns: [V; N] = core::array::from_fn(|v| V::load(b.add(v * V::LANES)));
+                let mut columns = [V::splat(T::ZERO); N];
+                for (v, column) in columns.iter_mut().enumerate() {
+                    *column = V::load(b.add(v * V::LANES));
+                }
                 for (r, acc) in acc.iter_mut().enumerate() {
                     let row = V::splat(*a.add(r));
                     for (acc, column) in acc.iter_mut().zip(columns) {
@@ -204,7 +207,10 @@ impl<T: Real> Dots<T> {
         // SAFETY: the caller's promise covers `inner` values of each row and column.
         unsafe {
             for l in (0..whole).step_by(V::LANES) {
-                let columns = self.b.map(|b| V::load(b.add(l)));
+                let mut columns = [V::splat(T::ZERO); 4];
+                for (column, b) in columns.iter_mut().zip(self.b) {
+                    *column = V::load(b.add(l));
+                }
                 for (r, acc) in acc.iter_mut().enumerate() {
                     let row = V::load(self.a.add(r * self.a_step + l));
                     for (acc, column) in acc.iter_mut().zip(columns) {
@@ -214,7 +220,10 @@ impl<T: Real> Dots<T> {
             }
             let rest = self.inner - whole;
             if rest > 0 {
-                let columns = self.b.map(|b| V::load_part(b.add(whole), rest));
+                let mut columns = [V::splat(T::ZERO); 4];
+                for (column, b) in columns.iter_mut().zip(self.b) {
+                    *column = V::load_part(b.add(whole), rest);
+                }
                 for (r, acc) in acc.iter_mut().enumerate() {
                     let row = V::load_part(self.a.add(r * self.a_step + whole), rest);
                     for (acc, column) in acc.iter_mut().zip(columns) {

@@ -22,7 +22,11 @@ pub(super) struct Lanes<T, const N: usize>([T; N]);
 impl<T: Real, const N: usize> Lanes<T, N> {
     #[inline(always)]
     fn zip(self, other: Self, f: impl Fn(T, T) -> T) -> Self {
-        Self(core::array::from_fn(|i| f(self.0[i], other.0[i])))
+        let mut lanes = self.0;
+        for (lane, other) in lanes.iter_mut().zip(other.0) {
+            *lane = f(*lane, other);
+        }
+        Self(lanes)
     }
 }
 
