@@ -1,6 +1,7 @@
 //! One fused elementwise step of each optimizer, over flat slices.
 
 use crate::Real;
+use crate::simd::{Kernel, Simd, dispatch};
 
 /// Stochastic gradient descent with momentum, as `torch.optim.SGD` (dampening 0).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,16 +23,12 @@ impl<T: Real> Sgd<T> {
     /// If the lengths differ.
     pub fn step(self, w: &mut [T], dw: &[T], velocity: &mut [T]) {
         assert!(w.len() == dw.len() && w.len() == velocity.len());
-        for ((w, &dw), v) in w.iter_mut().zip(dw).zip(velocity) {
-            let g = dw + self.decay * *w;
-            *v = self.momentum * *v + g;
-            let step = if self.nesterov {
-                g + self.momentum * *v
-            } else {
-                *v
-            };
-            *w -= self.learning_rate * step;
-        }
+        dispatch(SgdStep {
+            rule: self,
+            w,
+            dw,
+            velocity,
+        });
     }
 
     /// Steps `w` along the gradient `dw`, without velocity.
@@ -40,9 +37,7 @@ impl<T: Real> Sgd<T> {
     /// If the lengths differ.
     pub fn plain_step(self, w: &mut [T], dw: &[T]) {
         assert_eq!(w.len(), dw.len());
-        for (w, &dw) in w.iter_mut().zip(dw) {
-            *w -= self.learning_rate * (dw + self.decay * *w);
-        }
+        dispatch(PlainStep { rule: self, w, dw });
     }
 }
 
@@ -72,21 +67,19 @@ impl<T: Real> Adam<T> {
     pub fn step(self, step: u64, w: &mut [T], dw: &[T], first: &mut [T], second: &mut [T]) {
         assert!(w.len() == dw.len() && w.len() == first.len() && w.len() == second.len());
         assert!(step > 0);
-        let power = |beta: T| 1.0 - beta.to_f64().powf(step as f64);
-        let rate = T::from_f64(self.learning_rate.to_f64() / power(self.beta1));
-        let root = T::from_f64(1.0 / power(self.beta2).sqrt());
-        let keep = if self.decoupled {
-            T::ONE - self.learning_rate * self.decay
-        } else {
-            T::ONE
-        };
-        let decay = if self.decoupled { T::ZERO } else { self.decay };
-        for (((w, &dw), m), v) in w.iter_mut().zip(dw).zip(first).zip(second) {
-            let g = dw + decay * *w;
-            *m = self.beta1 * *m + (T::ONE - self.beta1) * g;
-            *v = self.beta2 * *v + (T::ONE - self.beta2) * g * g;
-            *w = *w * keep - rate * *m / (v.sqrt() * root + self.epsilon);
-        }
+        // Both corrections of the bias of moments that start at zero.
+        let rate = self.learning_rate.to_f64() / (1.0 - power(self.beta1.to_f64(), step));
+        let root = 1.0 / (1.0 - power(self.beta2.to_f64(), step)).sqrt();
+        let (rate, root) = (T::from_f64(rate), T::from_f64(root));
+        dispatch(AdamStep {
+            rule: self,
+            rate,
+            root,
+            w,
+            dw,
+            first,
+            second,
+        });
     }
 }
 
@@ -108,10 +101,138 @@ impl<T: Real> Adagrad<T> {
     /// If the lengths differ.
     pub fn step(self, w: &mut [T], dw: &[T], squares: &mut [T]) {
         assert!(w.len() == dw.len() && w.len() == squares.len());
-        for ((w, &dw), s) in w.iter_mut().zip(dw).zip(squares) {
-            let g = dw + self.decay * *w;
+        dispatch(AdagradStep {
+            rule: self,
+            w,
+            dw,
+            squares,
+        });
+    }
+}
+
+/// `base^exponent` by squaring.
+fn power(mut base: f64, mut exponent: u64) -> f64 {
+    let mut product = 1.0;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            product *= base;
+        }
+        base *= base;
+        exponent >>= 1;
+    }
+    product
+}
+
+struct SgdStep<'a, T> {
+    rule: Sgd<T>,
+    w: &'a mut [T],
+    dw: &'a [T],
+    velocity: &'a mut [T],
+}
+
+impl<T: Real> Kernel for SgdStep<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Sgd {
+            learning_rate,
+            momentum,
+            nesterov,
+            decay,
+        } = self.rule;
+        // The step is a share of the gradient and a share of the velocity.
+        let (of_gradient, of_velocity) = if nesterov {
+            (T::ONE, momentum)
+        } else {
+            (T::ZERO, T::ONE)
+        };
+        for ((w, &dw), v) in self.w.iter_mut().zip(self.dw).zip(self.velocity) {
+            let g = dw + decay * *w;
+            *v = momentum * *v + g;
+            *w -= learning_rate * (of_gradient * g + of_velocity * *v);
+        }
+    }
+}
+
+struct PlainStep<'a, T> {
+    rule: Sgd<T>,
+    w: &'a mut [T],
+    dw: &'a [T],
+}
+
+impl<T: Real> Kernel for PlainStep<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Sgd {
+            learning_rate,
+            decay,
+            ..
+        } = self.rule;
+        for (w, &dw) in self.w.iter_mut().zip(self.dw) {
+            *w -= learning_rate * (dw + decay * *w);
+        }
+    }
+}
+
+struct AdamStep<'a, T> {
+    rule: Adam<T>,
+    rate: T,
+    root: T,
+    w: &'a mut [T],
+    dw: &'a [T],
+    first: &'a mut [T],
+    second: &'a mut [T],
+}
+
+impl<T: Real> Kernel for AdamStep<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Adam {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+            decay,
+            decoupled,
+        } = self.rule;
+        let keep = if decoupled {
+            T::ONE - learning_rate * decay
+        } else {
+            T::ONE
+        };
+        let decay = if decoupled { T::ZERO } else { decay };
+        let moments = self.first.iter_mut().zip(self.second);
+        for ((w, &dw), (m, v)) in self.w.iter_mut().zip(self.dw).zip(moments) {
+            let g = dw + decay * *w;
+            *m = beta1 * *m + (T::ONE - beta1) * g;
+            *v = beta2 * *v + (T::ONE - beta2) * g * g;
+            *w = *w * keep - self.rate * *m / (v.sqrt() * self.root + epsilon);
+        }
+    }
+}
+
+struct AdagradStep<'a, T> {
+    rule: Adagrad<T>,
+    w: &'a mut [T],
+    dw: &'a [T],
+    squares: &'a mut [T],
+}
+
+impl<T: Real> Kernel for AdagradStep<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Adagrad {
+            learning_rate,
+            epsilon,
+            decay,
+        } = self.rule;
+        for ((w, &dw), s) in self.w.iter_mut().zip(self.dw).zip(self.squares) {
+            let g = dw + decay * *w;
             *s += g * g;
-            *w -= self.learning_rate * g / (s.sqrt() + self.epsilon);
+            *w -= learning_rate * g / (s.sqrt() + epsilon);
         }
     }
 }
