@@ -271,3 +271,136 @@ impl From<Randomness> for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::boxed::Box;
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn public(number: u64) -> Randomness {
+        Randomness::Public(Seed::from(number))
+    }
+
+    fn selectors() -> [Box<dyn Selector>; 5] {
+        let uniform = |size, over_selection| {
+            Box::new(Uniform {
+                size,
+                over_selection,
+            })
+        };
+        [
+            uniform(CohortSize::Target(7), 1.0),
+            uniform(CohortSize::Fraction(0.1), 1.3),
+            Box::new(Poisson { rate: 0.3 }),
+            Box::new(Poisson { rate: 1.0 }),
+            Box::new(All),
+        ]
+    }
+
+    #[test]
+    fn every_selector_draws_clients_of_the_population_once_and_in_order() {
+        for selector in selectors() {
+            for clients in [1, 2, 63, 64, 65, 1000] {
+                let population = Population::numbered(clients).unwrap();
+                let cohort = selector.select(&population, 1, public(clients.into()));
+                assert!(cohort.invited.is_sorted_by(|a, b| a < b));
+                assert!(cohort.invited.iter().all(|client| client.0 < clients));
+                let all: Vec<_> = cohort
+                    .invited
+                    .iter()
+                    .copied()
+                    .chain(cohort.reserve)
+                    .collect();
+                assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+                assert!(cohort.goal as usize <= cohort.invited.len());
+            }
+        }
+    }
+
+    #[test]
+    fn equal_randomness_draws_equal_cohorts_and_other_randomness_others() {
+        let population = Population::numbered(1000).unwrap();
+        let selector = Uniform {
+            size: CohortSize::Target(20),
+            over_selection: 1.0,
+        };
+        let draw = |randomness| selector.select(&population, 1, randomness).invited;
+        assert_eq!(draw(public(1)), draw(public(1)));
+        assert_ne!(draw(public(1)), draw(public(2)));
+        let secret = |byte| Randomness::Secret(Entropy::new([byte; 32]));
+        assert_eq!(draw(secret(1)), draw(secret(1)));
+        assert_ne!(draw(secret(1)), draw(secret(2)));
+    }
+
+    #[test]
+    fn a_cohort_and_its_reserve_are_the_whole_population() {
+        for clients in [1, 5, 64, 100] {
+            let population = Population::numbered(clients).unwrap();
+            for target in [1, clients / 2, clients] {
+                let selector = Uniform {
+                    size: CohortSize::Target(target),
+                    over_selection: 1.0,
+                };
+                let cohort = selector.select(&population, 1, public(3));
+                let mut all: Vec<_> = cohort.invited.into_iter().chain(cohort.reserve).collect();
+                all.sort_unstable();
+                assert!(all.into_iter().eq(population.indices()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_pair_of_clients_is_equally_likely() {
+        let population = Population::numbered(5).unwrap();
+        let selector = Uniform {
+            size: CohortSize::Target(2),
+            over_selection: 1.0,
+        };
+        let mut counts = [[0_i32; 5]; 5];
+        for seed in 0..10_000 {
+            let invited = selector.select(&population, 1, public(seed)).invited;
+            counts[invited[0].as_usize()][invited[1].as_usize()] += 1;
+        }
+        // Ten pairs: five standard deviations of a binomial count with p = 1/10.
+        for (a, row) in counts.iter().enumerate() {
+            for (b, count) in row.iter().enumerate() {
+                let expected = if a < b { 1000 } else { 0 };
+                assert!(
+                    (count - expected).abs() <= if a < b { 150 } else { 0 },
+                    "{a} {b} {count}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn poisson_draws_each_client_with_its_rate() {
+        let population = Population::numbered(1_000_000).unwrap();
+        for rate in [0.001, 0.5, 0.3, 1.0 / 256.0] {
+            let drawn = Poisson { rate }
+                .select(&population, 1, public(1))
+                .invited
+                .len() as f64;
+            let deviation = (1e6 * rate * (1.0 - rate)).sqrt();
+            assert!(
+                (drawn - 1e6 * rate).abs() < 5.0 * deviation,
+                "{rate}: {drawn}"
+            );
+        }
+        let sure = Poisson { rate: 1.0 }.select(&population, 1, public(1));
+        assert_eq!(sure.invited.len(), 1_000_000);
+    }
+
+    #[test]
+    fn over_selection_invites_more_than_it_wants() {
+        let population = Population::numbered(100).unwrap();
+        let selector = Uniform {
+            size: CohortSize::Fraction(0.1),
+            over_selection: 1.25,
+        };
+        let cohort = selector.select(&population, 1, public(1));
+        assert_eq!((cohort.invited.len(), cohort.goal), (13, 10));
+    }
+}

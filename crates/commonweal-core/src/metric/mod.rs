@@ -2,6 +2,8 @@
 
 mod spec;
 mod sums;
+#[cfg(test)]
+mod tests;
 
 pub use spec::{MetricKind, MetricSpec};
 pub use sums::{MetricSums, Outcome, Prediction};
