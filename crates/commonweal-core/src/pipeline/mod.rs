@@ -13,6 +13,8 @@
 mod client;
 mod quantizer;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use alloc::string::String;
 
