@@ -9,6 +9,8 @@
 
 mod machine;
 mod members;
+#[cfg(test)]
+mod tests;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

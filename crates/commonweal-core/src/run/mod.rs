@@ -7,6 +7,8 @@
 mod of_job;
 mod snapshot;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use alloc::boxed::Box;
 use alloc::string::String;
