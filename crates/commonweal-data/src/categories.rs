@@ -123,6 +123,24 @@ impl Categories {
         })
     }
 
+    /// The same codes under other names: code `i` is called `names[i]`.
+    ///
+    /// # Errors
+    /// The number of the first row whose code has no name.
+    pub fn renamed(&self, names: &[String]) -> Result<Self, usize> {
+        match self
+            .codes
+            .iter()
+            .position(|&code| code as usize >= names.len())
+        {
+            Some(row) => Err(row),
+            None => Ok(Self {
+                names: names.iter().map(|name| name.as_str().into()).collect(),
+                codes: Arc::clone(&self.codes),
+            }),
+        }
+    }
+
     /// The same rows with `keep`'s only, in that order.
     pub fn select(&self, keep: &[u32]) -> Self {
         Self {

@@ -149,6 +149,9 @@ impl Dataset {
             (Features::Floats(train), Features::Floats(test)) => {
                 train.then(test).map(Features::Floats)
             }
+            (Features::Tokens(train), Features::Tokens(test)) => {
+                train.then(test).map(Features::Tokens)
+            }
             _ => None,
         }
         .ok_or(DatasetError::TestShape)?;
@@ -160,6 +163,7 @@ impl Dataset {
                 train.extend(test);
                 Targets::Values(train)
             }
+            (Targets::NextTokens, Targets::NextTokens) => Targets::NextTokens,
             _ => return Err(DatasetError::TestShape),
         };
         Self::new(features, targets, roster)
@@ -205,6 +209,14 @@ impl Dataset {
         &self.roster
     }
 
+    /// The same features and targets with other facts of their rows.
+    ///
+    /// # Errors
+    /// [`DatasetError::Rows`] if the roster has another number of rows.
+    pub fn with_roster(self, roster: Roster) -> Result<Self, DatasetError> {
+        Self::new(self.features, self.targets, roster)
+    }
+
     /// The same targets and rows with other features, made from these.
     ///
     /// # Errors
@@ -214,6 +226,29 @@ impl Dataset {
         change: impl FnOnce(Features) -> Features,
     ) -> Result<Self, DatasetError> {
         Self::new(change(self.features), self.targets, self.roster)
+    }
+
+    /// Class `i` called `names[i]`; unchanged if the target is no class.
+    ///
+    /// # Errors
+    /// The number of the first row whose class number has no name.
+    pub fn with_class_names(self, names: &[String]) -> Result<Self, usize> {
+        let Some(labels) = self.roster.labels() else {
+            return Ok(self);
+        };
+        let labels = labels.renamed(names)?;
+        let Targets::Classes { labels: codes, .. } = self.targets else {
+            return Ok(self);
+        };
+        let targets = Targets::Classes {
+            labels: codes,
+            classes: names.len() as u32,
+        };
+        Ok(Self {
+            targets,
+            roster: self.roster.with_labels(labels),
+            ..self
+        })
     }
 
     /// The same rows with the classes `names`, in that order; unchanged if the target is no class.

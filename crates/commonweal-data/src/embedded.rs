@@ -12,6 +12,24 @@ pub const DIGITS_CSV_GZ: &[u8] = include_bytes!("../embedded/digits.csv.gz");
 /// `heart_disease_uci.csv` as published.
 pub const HEART_CSV: &[u8] = include_bytes!("../embedded/heart_disease_uci.csv");
 
+/// UCI heart disease with its one known slip mended: row 304, labelled Cleveland, is Hungary's first.
+pub fn heart_csv() -> Vec<u8> {
+    mended_heart(HEART_CSV)
+}
+
+/// Any copy of the heart file with the row of id 304 given to Hungary.
+pub(crate) fn mended_heart(file: &[u8]) -> Vec<u8> {
+    let mut lines: Vec<Vec<u8>> = file
+        .split(|&byte| byte == b'\n')
+        .map(<[u8]>::to_vec)
+        .collect();
+    for line in lines.iter_mut().filter(|line| line.starts_with(b"304,")) {
+        let text = String::from_utf8_lossy(line);
+        *line = text.replacen(",Cleveland,", ",Hungary,", 1).into_bytes();
+    }
+    lines.join(&b'\n')
+}
+
 /// Why bytes are not the digits file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigitsError {

@@ -4,20 +4,26 @@
 //! crate contains a value, a category or a line of the data: only codes, column names, and line and
 //! row numbers, so that an error may cross the wire.
 
+pub mod archive;
 mod categories;
+pub mod cifar;
 mod dataset;
 pub mod embedded;
 mod features;
 pub mod gzip;
 pub mod idx;
 pub mod images;
+pub mod leaf;
 mod partition;
 mod prepare;
+pub mod registry;
 mod roster;
+pub mod series;
 mod shape;
 mod source;
 mod split;
 pub mod table;
+pub mod text;
 
 pub use categories::Categories;
 pub use dataset::{Dataset, DatasetError, Features, Targets};
@@ -29,5 +35,5 @@ pub use partition::{
 pub use prepare::{ApplyError, Preparation};
 pub use roster::Roster;
 pub use shape::{ExampleShape, Input, Target};
-pub use source::Source;
+pub use source::{Contents, ReadError, Source};
 pub use split::{HoldOut, Split};

@@ -5,6 +5,7 @@ mod encode;
 mod infer;
 mod rows;
 mod schema;
+mod toml;
 
 pub use self::csv::{CsvError, read, read_features};
 pub(crate) use encode::Agreed;
@@ -12,7 +13,8 @@ pub use encode::{EncodeError, Encoding};
 pub use infer::{Inferred, infer};
 pub use schema::{Feature, FeatureKind, Label, LabelKind, Schema, SchemaError};
 
-use crate::{Categories, Roster};
+use crate::dataset::rows_u32;
+use crate::{Categories, DatasetError, Roster};
 
 /// Columns by row, in the order of the schema's features; not yet numbers that a model could take.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +39,44 @@ pub(crate) enum Cells {
     },
 }
 
+impl Cells {
+    fn then(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Numeric(first), Self::Numeric(second)) => {
+                Some(Self::Numeric([first.as_slice(), second].concat()))
+            }
+            (
+                Self::Categorical { levels, codes },
+                Self::Categorical {
+                    levels: other_levels,
+                    codes: other_codes,
+                },
+            ) => {
+                let mut both: Vec<Box<str>> = levels.iter().chain(other_levels).cloned().collect();
+                both.sort_unstable();
+                both.dedup();
+                let renumber = |levels: &[Box<str>], codes: &[u32]| -> Vec<u32> {
+                    let renumbered: Vec<u32> = levels
+                        .iter()
+                        .map(|level| both.partition_point(|other| other < level) as u32)
+                        .collect();
+                    let of = |&code: &u32| renumbered.get(code as usize).copied();
+                    codes
+                        .iter()
+                        .map(|code| of(code).unwrap_or(MISSING_LEVEL))
+                        .collect()
+                };
+                let codes = [renumber(levels, codes), renumber(other_levels, other_codes)].concat();
+                Some(Self::Categorical {
+                    levels: both,
+                    codes,
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The code of a missing cell.
 pub(crate) const MISSING_LEVEL: u32 = u32::MAX;
 
@@ -52,6 +92,38 @@ pub(crate) enum TableTarget {
 }
 
 impl Table {
+    /// The rows of `self` for training, then those of `test`, read by the same schema, marked as the data
+    /// set's own test file. Lines stay those of their own file.
+    ///
+    /// # Errors
+    /// [`DatasetError`] if together there are too many rows, or the two were read differently.
+    pub fn with_own_test(self, test: Self) -> Result<Self, DatasetError> {
+        rows_u32(self.lines.len() + test.lines.len())?;
+        let columns = self.columns.iter().zip(&test.columns);
+        let columns: Option<Vec<Cells>> = columns.map(|(train, test)| train.then(test)).collect();
+        let target = match (self.target, test.target) {
+            (TableTarget::Values(mut train), TableTarget::Values(test)) => {
+                train.extend(test);
+                TableTarget::Values(train)
+            }
+            (train, test) if train == test => train,
+            _ => return Err(DatasetError::TestShape),
+        };
+        Ok(Self {
+            columns: columns
+                .filter(|columns| columns.len() == self.schema.features.len())
+                .ok_or(DatasetError::TestShape)?,
+            schema: self.schema,
+            target,
+            roster: self.roster.then_test(&test.roster),
+            series: match (self.series, test.series) {
+                (Some(train), Some(test)) => Some(train.then(&test)),
+                _ => None,
+            },
+            lines: [self.lines, test.lines].concat(),
+        })
+    }
+
     /// What is known of each row.
     pub fn roster(&self) -> &Roster {
         &self.roster

@@ -153,6 +153,32 @@ impl Tokens {
         &self.text[start..=start + self.length]
     }
 
+    /// The rows of `self`, then those of `other`, under a vocabulary of both.
+    pub(crate) fn then(self, other: Self) -> Option<Self> {
+        if self.length != other.length {
+            return None;
+        }
+        let characters = self
+            .vocabulary
+            .characters
+            .iter()
+            .chain(&other.vocabulary.characters);
+        let both = Vocabulary::of(characters.copied()).ok()?;
+        let (mut first, second) = (
+            self.with_vocabulary(both.clone()),
+            other.with_vocabulary(both),
+        );
+        let before = u32::try_from(first.text.len()).ok()?;
+        let moved: Option<Vec<u32>> = second
+            .starts
+            .iter()
+            .map(|start| start.checked_add(before))
+            .collect();
+        first.starts.extend(moved?);
+        first.text.extend(second.text);
+        Some(first)
+    }
+
     /// Writes the windows of `rows`, moved on by `shift`, which is 0 or 1.
     pub(crate) fn fill(&self, rows: &[u32], shift: usize, out: &mut [u32]) {
         assert_eq!(
