@@ -13,7 +13,10 @@ fn every_template_is_a_job_that_states_a_floor_baselines_and_seeds() {
         let text = std::fs::read_to_string(folder.join(template).join("job.toml")).unwrap();
         let job = Job::parse(&text).unwrap_or_else(|faults| panic!("{template}:\n{faults}"));
         assert_eq!(job.name, template);
-        assert!(job.expect.is_some() && job.simulation.seeds > 1, "{template}");
+        assert!(
+            job.expect.is_some() && job.simulation.seeds > 1,
+            "{template}"
+        );
         assert_eq!(job.simulation.baselines.len(), 2, "{template}");
     }
 }

@@ -107,8 +107,8 @@ impl Workers {
         }
     }
 
-    /// The folder in which files are exchanged.
-    pub(crate) fn directory(&self) -> &Path {
+    /// The private folder in which files are exchanged.
+    pub fn directory(&self) -> &Path {
         self.exchange.path()
     }
 

@@ -164,6 +164,8 @@ impl Process {
 
     /// Kills the process at once and quotes its last lines.
     pub(crate) fn kill(mut self) -> String {
+        // What the process itself has started reads the end of its input, and lets go of standard error.
+        self.outgoing = None;
         let _ = self.child.kill();
         let _ = self.stderr_ended.recv_timeout(ENDING);
         self.tail.quote()

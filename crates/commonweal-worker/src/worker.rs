@@ -23,7 +23,6 @@ pub(crate) struct Worker {
     workers: Arc<Workers>,
     slot: u32,
     running: Option<Running>,
-    last_id: u64,
     /// Bodies larger than this go through a file.
     map_above_bytes: u64,
 }
@@ -33,6 +32,8 @@ struct Running {
     process: Process,
     /// What its `hello` said; `None` until then.
     hello: Option<Hello>,
+    /// Requests that it was sent: their ids count from 1.
+    requests: u64,
 }
 
 #[derive(Debug)]
@@ -85,7 +86,6 @@ impl Worker {
             workers,
             slot,
             running: None,
-            last_id: 0,
             map_above_bytes: MAP_ABOVE_BYTES,
         };
         worker.ensure_started()?;
@@ -140,8 +140,7 @@ impl Worker {
                 what: format!("its code defines no `{}`", question.capability),
             });
         }
-        self.last_id += 1;
-        let id = self.last_id;
+        let id = self.next_id();
         self.expect_body(question.answer_limit_bytes);
         self.send(&(question.request)(id), &question.body)?;
         let mut cancelled_at: Option<Instant> = None;
@@ -175,7 +174,9 @@ impl Worker {
                     self.send(&Request::Cancel { id }, &[])?;
                 }
                 Some(at) if at.elapsed() > patience(self.heartbeat_ms()) => {
-                    self.running = None;
+                    if let Some(running) = self.running.take() {
+                        running.process.kill();
+                    }
                     return Err(WorkerError::Cancelled);
                 }
                 _ => {}
@@ -191,8 +192,11 @@ impl Worker {
         let name = format!("{} {}", workers.trainer, self.slot);
         let process = Process::start(workers.command(self.slot)?, name, &workers.sink)
             .map_err(|why| workers.cannot_start(why))?;
-        let hello = None;
-        self.running = Some(Running { process, hello });
+        self.running = Some(Running {
+            process,
+            hello: None,
+            requests: 0,
+        });
         let workers = Arc::clone(&self.workers);
         let request = Request::Hello {
             protocol: PROTOCOL,
@@ -258,6 +262,13 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.running.as_mut().map_or(0, |running| {
+            running.requests += 1;
+            running.requests
+        })
     }
 
     fn answer(
