@@ -188,7 +188,7 @@ impl<'a> Tensors<'a> {
         })?;
         numbers(&view).ok_or_else(|| ArchiveError::Element {
             name: name.to_owned(),
-            expected: "F32, F64, I32, I64 or U8",
+            expected: "F32, F64, I32, I64, U32 or U8",
             found: view.dtype().to_string(),
         })
     }
@@ -219,6 +219,7 @@ fn numbers(view: &TensorView<'_>) -> Option<Vec<f64>> {
         Dtype::F32 => copy(data, out, |bytes| f32::from_le_bytes(bytes).into()),
         Dtype::I64 => copy(data, out, |bytes| i64::from_le_bytes(bytes) as f64),
         Dtype::I32 => copy(data, out, |bytes| i32::from_le_bytes(bytes).into()),
+        Dtype::U32 => copy(data, out, |bytes| u32::from_le_bytes(bytes).into()),
         Dtype::U8 => copy(data, out, |[byte]| byte.into()),
         _ => return None,
     }

@@ -3,8 +3,6 @@
 //! Requests have the ids 1, 2, … in a process, so the answers can be written before they are asked for.
 //! `3>&1` keeps standard output open while `cat` writes to a file.
 
-#![expect(clippy::unwrap_used, reason = "a broken script is a failed test")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -103,6 +101,7 @@ impl Scripted {
         client: &str,
         model: &Parameters,
         metrics: MetricSpec,
+        state: &ClientState,
     ) -> Result<MetricSums, TrainError> {
         let name = ClientName::try_from(client).unwrap();
         let plan = EvaluatePlan {
@@ -110,9 +109,8 @@ impl Scripted {
             rows: EvaluateRows::Test,
         };
         let task = task(Stage::Evaluate, TaskKind::Evaluate(Arc::new(plan.clone())));
-        let state = ClientState::default();
         self.trainer
-            .evaluate(&task, &plan, rows(&name), model, &state, &mut ())
+            .evaluate(&task, &plan, rows(&name), model, state, &mut ())
     }
 
     pub(crate) fn initial(&mut self) -> Result<Parameters, String> {
@@ -294,4 +292,35 @@ pub(crate) fn values(body: &[u8], name: &str) -> Vec<f64> {
 /// The metrics of a class target.
 pub(crate) fn of_classes(kinds: &[MetricKind], classes: u32) -> MetricSpec {
     MetricSpec::new(kinds.to_vec(), classes).unwrap()
+}
+
+pub(crate) fn hello() -> Vec<u8> {
+    frame(HELLO, &[])
+}
+
+/// A hello that promises a heartbeat every 10 ms.
+pub(crate) fn lively_hello() -> Vec<u8> {
+    frame(
+        &HELLO.replace("\"protocol\"", "\"heartbeat_ms\":10,\"protocol\""),
+        &[],
+    )
+}
+
+pub(crate) fn update(id: u64, w: &[f32]) -> Vec<u8> {
+    let header = format!(r#"{{"type":"update","id":{id},"steps":2,"examples":6,"loss":0.5}}"#);
+    frame(&header, &[("model.w", w)])
+}
+
+/// What training `client` fails with.
+pub(crate) fn failure(worker: &mut Scripted, client: &str) -> String {
+    match worker.train(client, &shared(&[1.0, 2.0]), ClientState::default()) {
+        Err(TrainError::Worker { what }) => what,
+        other => panic!("expected a failed worker, found {other:?}"),
+    }
+}
+
+pub(crate) fn assert_contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is missing in: {text}");
+    }
 }

@@ -1,117 +1,27 @@
-//! Worker processes that work, crash, hang and lie.
+//! Workers that crash, hang and lie.
 
-#![cfg(unix)]
-
-mod scripted;
-
-use std::fs;
-use std::io::{self, Write};
 use std::sync::Arc;
 
-use commonweal_core::{ClientState, ExportType, Flow, MetricKind, Progress, Scope, TrainError};
-use commonweal_worker::{DataSet, Dtype, Entry, WorkerError, Workers};
+use commonweal_core::{ClientState, Flow, MetricKind, Progress, TrainError};
+use commonweal_worker::{WorkerError, Workers};
 
-use scripted::*;
-
-fn hello() -> Vec<u8> {
-    frame(HELLO, &[])
-}
-
-/// A hello that promises a heartbeat every 10 ms.
-fn lively_hello() -> Vec<u8> {
-    frame(
-        &HELLO.replace("\"protocol\"", "\"heartbeat_ms\":10,\"protocol\""),
-        &[],
-    )
-}
-
-fn update(id: u64, w: &[f32]) -> Vec<u8> {
-    let header = format!(r#"{{"type":"update","id":{id},"steps":2,"examples":6,"loss":0.5}}"#);
-    frame(&header, &[("model.w", w)])
-}
-
-/// What training `client` fails with.
-fn failure(worker: &mut Scripted, client: &str) -> String {
-    match worker.train(client, &shared(&[1.0, 2.0]), ClientState::default()) {
-        Err(TrainError::Worker { what }) => what,
-        other => panic!("expected a failed worker, found {other:?}"),
-    }
-}
-
-fn assert_contains(text: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(text.contains(part), "{part:?} is missing in: {text}");
-    }
-}
-
-#[test]
-fn the_update_is_the_trained_model_less_the_global_one() {
-    let mut worker = Scripted::answering(&[hello(), update(1, &[1.5, 0.0])]);
-    let trained = worker.train("a", &shared(&[1.0, 2.0]), ClientState::default());
-    let (update, state) = trained.unwrap();
-    assert_eq!(update.values, [0.5, -2.0]);
-    assert_eq!(update.weight.value(), 3);
-    let loss = commonweal_core::MetricSpec::loss().value(MetricKind::Loss, &update.metrics);
-    assert_eq!((loss, update.metrics.examples()), (Some(0.5), 6));
-    assert!(state.bytes.is_empty());
-
-    let told = worker.told();
-    let types: Vec<String> = told
-        .iter()
-        .map(|frame| json(frame)["type"].to_string())
-        .collect();
-    assert_eq!(types, ["\"hello\"", "\"train\"", "\"shutdown\""]);
-    assert_eq!(json(&told[0])["device"], "cuda:0");
-    assert_eq!(json(&told[1])["client"], "a");
-    assert_eq!(values(&told[1].body, "rows.train"), [5.0, 7.0, 9.0]);
-    assert_eq!(values(&told[1].body, "rows.test"), [2.0, 4.0]);
-    assert_eq!(values(&told[1].body, "model.w"), [1.0, 2.0]);
-}
-
-#[test]
-fn measurements_of_an_evaluation_become_integer_sums() {
-    let measured = frame(
-        r#"{"type":"metrics","id":1}"#,
-        &[
-            ("loss", &[0.5, 1.5]),
-            ("label", &[1.0, 0.0]),
-            ("predicted", &[1.0, 1.0]),
-            ("score", &[0.9, 0.6]),
-        ],
-    );
-    let mut worker = Scripted::answering(&[hello(), measured]);
-    let spec = of_classes(
-        &[MetricKind::Loss, MetricKind::Accuracy, MetricKind::RocAuc],
-        2,
-    );
-    let sums = worker.evaluate("a", &shared(&[1.0]), spec.clone()).unwrap();
-    let found: Vec<_> = spec.values(&sums).map(|(_, value)| value).collect();
-    assert_eq!(found, [Some(1.0), Some(0.5), Some(1.0)]);
-    assert_eq!(values(&worker.told()[1].body, "rows.test"), [2.0, 4.0]);
-}
+use crate::scripted::*;
 
 #[test]
 fn roc_auc_without_scores_is_refused() {
     let columns: &[(&str, &[f32])] = &[("loss", &[0.5]), ("label", &[1.0]), ("predicted", &[1.0])];
     let measured = frame(r#"{"type":"metrics","id":1}"#, columns);
     let mut worker = Scripted::answering(&[hello(), measured]);
-    let refused = worker.evaluate("a", &shared(&[1.0]), of_classes(&[MetricKind::RocAuc], 2));
+    let refused = worker.evaluate(
+        "a",
+        &shared(&[1.0]),
+        of_classes(&[MetricKind::RocAuc], 2),
+        &ClientState::default(),
+    );
     assert_contains(
         &refused.unwrap_err().to_string(),
         &["evaluating client a", "score"],
     );
-}
-
-#[test]
-fn a_worker_declares_an_external_model_with_its_scopes() {
-    let header = r#"{"type":"initial","id":1,"tensors":[
-        {"name":"steps","shape":[1],"scope":"local","export":"i64"},
-        {"name":"w","shape":[2],"scope":"shared","export":"f32"}]}"#;
-    let body: &[(&str, &[f32])] = &[("model.steps", &[3.0]), ("model.w", &[1.0, 2.0])];
-    let mut worker = Scripted::answering(&[hello(), frame(header, body)]);
-    let model = worker.initial().unwrap();
-    assert_eq!(model.shared(), [1.0, 2.0]);
-    assert_eq!(model.tensor("steps"), Some(&[3.0][..]));
 }
 
 #[test]
@@ -123,43 +33,6 @@ fn a_declared_model_without_its_values_is_refused() {
         &worker.initial().unwrap_err(),
         &["\"w\"", "[4000000000]", "[1]"],
     );
-}
-
-#[test]
-fn tensors_that_are_not_shared_come_back_to_their_client_and_to_no_other() {
-    let global = model(&[
-        ("w", &[1.0], Scope::Shared, ExportType::F32),
-        ("mean", &[0.0], Scope::Local, ExportType::F32),
-        ("seen", &[0.0], Scope::Local, ExportType::I64),
-        ("fixed", &[9.0], Scope::Frozen, ExportType::F32),
-    ]);
-    let answer = |id: u64| {
-        let header = format!(r#"{{"type":"update","id":{id},"steps":1}}"#);
-        let own = 0.25 * id as f32;
-        frame(
-            &header,
-            &[
-                ("model.w", &[2.0]),
-                ("model.mean", &[own]),
-                ("model.seen", &[7.0]),
-                ("state.note", &[42.0]),
-            ],
-        )
-    };
-    let mut worker = Scripted::answering(&[hello(), answer(1), answer(2), answer(3)]);
-    let (update, state) = worker.train("a", &global, ClientState::default()).unwrap();
-    assert_eq!(update.values, [1.0]);
-    worker.train("b", &global, ClientState::default()).unwrap();
-    worker.train("a", &global, state).unwrap();
-
-    let told = worker.told();
-    for (request, mean, seen) in [(1, 0.0, 0.0), (2, 0.0, 0.0), (3, 0.25, 7.0)] {
-        let body = &told[request].body;
-        assert_eq!(values(body, "model.mean"), [mean], "request {request}");
-        assert_eq!(values(body, "model.seen"), [seen], "request {request}");
-        assert_eq!(values(body, "model.fixed"), [9.0], "request {request}");
-    }
-    assert_eq!(values(&told[3].body, "state.note"), [42.0]);
 }
 
 #[test]
@@ -352,7 +225,12 @@ fn failures_that_the_worker_reports_are_told_apart() {
 fn what_the_workers_code_does_not_define_is_unsupported() {
     let only_train = r#"{"type":"hello","protocol":1,"capabilities":["train"]}"#;
     let mut worker = Scripted::answering(&[frame(only_train, &[])]);
-    match worker.evaluate("a", &shared(&[1.0]), of_classes(&[MetricKind::Accuracy], 2)) {
+    match worker.evaluate(
+        "a",
+        &shared(&[1.0]),
+        of_classes(&[MetricKind::Accuracy], 2),
+        &ClientState::default(),
+    ) {
         Err(TrainError::Unsupported { what }) => assert_contains(&what, &["`evaluate`"]),
         other => panic!("expected what is unsupported, found {other:?}"),
     }
@@ -394,71 +272,6 @@ fn a_worker_that_does_not_heed_a_cancel_is_replaced() {
     assert_eq!(cancelled, Err(TrainError::Cancelled));
     assert_eq!(progress.seen, 1);
     assert!(worker.train("b", &model, ClientState::default()).is_ok());
-}
-
-#[test]
-fn large_bodies_go_through_files_that_are_gone_afterwards() {
-    let trained = vec![0.5; 2 << 20];
-    let reply = body(&[("model.w", &trained)]);
-    let header = r#"{"type":"update","id":1,"steps":1,"file":"reply"}"#;
-    let files = [
-        ("answers", [hello(), frame(header, &[])].concat()),
-        ("body", reply),
-    ];
-    let script =
-        "cp body \"$COMMONWEAL_WORKER_DIRECTORY/reply\"; cat answers; exec cat 3>&1 > told";
-    let mut worker = Scripted::start(script, &files);
-    let global = vec![0.25; 2 << 20];
-    let (update, _) = worker
-        .train("a", &shared(&global), ClientState::default())
-        .unwrap();
-    assert!(update.values.iter().all(|&value| value == 0.25));
-    let request = worker.exchange_file("request-0");
-    assert_eq!(
-        values(&fs::read(&request).unwrap(), "model.w").len(),
-        global.len()
-    );
-    assert!(!worker.exchange_file("reply").exists());
-    let told = worker.told();
-    assert_eq!(json(&told[1])["file"], "request-0");
-    assert!(told[1].body.is_empty());
-    assert!(!request.exists());
-}
-
-struct ThreeRows;
-
-impl DataSet for ThreeRows {
-    fn entries(&self) -> Vec<Entry> {
-        vec![Entry::new("values", Dtype::F32, [3])]
-    }
-
-    fn write(&self, _name: &str, out: &mut dyn Write) -> io::Result<()> {
-        [1.0_f32, 2.0, 3.0]
-            .iter()
-            .try_for_each(|value| out.write_all(&value.to_le_bytes()))
-    }
-}
-
-#[test]
-fn the_data_set_is_written_for_a_worker_that_asks() {
-    let ask = frame(r#"{"type":"data"}"#, &[]);
-    let answers = [ask, hello(), update(1, &[3.0])].concat();
-    let script = "cat answers; exec cat 3>&1 > told";
-    let data: Arc<dyn DataSet> = Arc::new(ThreeRows);
-    let mut worker = Scripted::with_data(script, &[("answers", answers)], Some(data));
-    worker
-        .train("a", &shared(&[1.0]), ClientState::default())
-        .unwrap();
-    let file = fs::read(worker.exchange_file("data.safetensors")).unwrap();
-    assert_eq!(values(&file, "values"), [1.0, 2.0, 3.0]);
-    let told = worker.told();
-    assert_eq!(json(&told[1])["file"], "data.safetensors");
-}
-
-#[test]
-fn a_dropped_trainer_leaves_no_process() {
-    let worker = Scripted::start("cat 3>&1 > told; touch ended", &[]);
-    assert!(worker.left("ended"));
 }
 
 #[test]
