@@ -3,8 +3,11 @@
 //! Times are the least of many runs: what the kernel costs when nothing else disturbs it.
 //! An argument chooses the lines whose name contains it.
 
+use commonweal_kernels::conv::Conv;
+use commonweal_kernels::conv_pool::ConvPool;
 use commonweal_kernels::dense::{Dense, Descent};
 use commonweal_kernels::lstm::Lstm;
+use commonweal_kernels::pool::Pool;
 use commonweal_kernels::product::{Form, Output, Packed, Shape, matmul};
 use commonweal_kernels::{Activation, Workspace, fold, instruction_set, loss, norm};
 use std::hint::black_box;
@@ -26,6 +29,7 @@ fn main() {
     softmax(&bench);
     products(&bench);
     gates(&bench);
+    convolutions(&bench);
     aggregation(&bench);
 }
 
@@ -313,6 +317,103 @@ fn gates(bench: &Bench) {
         gates.copy_from_slice(&before);
         sizes.backward(&mut gates, &c_prev, &tanh_c, &h, &mut dc);
     });
+}
+
+/// The convolutions of the FedAvg paper's CNN, each with its pool, at batch 10.
+fn convolutions(bench: &Bench) {
+    let first = Conv {
+        batch: 10,
+        inputs: 1,
+        outputs: 32,
+        height: 28,
+        width: 28,
+        kernel: [5, 5],
+        stride: [1, 1],
+        padding: [2, 2],
+    };
+    let second = Conv {
+        inputs: 32,
+        outputs: 64,
+        height: 14,
+        width: 14,
+        ..first
+    };
+    for conv in [first, second] {
+        let Conv {
+            inputs,
+            outputs,
+            height,
+            width,
+            ..
+        } = conv;
+        let planes = 10 * outputs;
+        let pool = Pool {
+            planes,
+            height,
+            width,
+            window: [2, 2],
+            stride: [2, 2],
+        };
+        let Some(layer) = ConvPool::new(conv, pool) else {
+            return;
+        };
+        let (x, w) = (
+            values(10 * inputs * height * width),
+            values(outputs * inputs * 25),
+        );
+        let b = values(outputs);
+        let length = planes * height * width / 4;
+        let (mut y, mut places, mut ws) = (values(length), vec![0; length], Workspace::new());
+        let (mut dw, mut db, mut dx) = (w.clone(), b.clone(), x.clone());
+        let mut full = values(planes * height * width);
+        let flops = 2.0 * 25.0 * (inputs * planes * height * width) as f64;
+        bench.flops(
+            &format!("conv {inputs}→{outputs} forward, plain"),
+            flops,
+            || {
+                conv.forward(&x, &w, &b, &mut full, &mut ws);
+            },
+        );
+        bench.flops(
+            &format!("conv {inputs}→{outputs} backward, plain"),
+            2.0 * flops,
+            || {
+                let dx = Some(dx.as_mut_slice());
+                conv.backward(&x, &w, &full, Output::Set, &mut dw, &mut db, dx, &mut ws);
+            },
+        );
+        bench.flops(
+            &format!("conv {inputs}→{outputs} forward, with its pool"),
+            flops,
+            || {
+                layer.forward(&x, &w, &b, &mut y, &mut places, &mut ws);
+            },
+        );
+        let dy: Vec<f32> = values(length).iter().map(|x| x.max(-0.3)).collect();
+        let (share, mut dx) = if inputs == 1 {
+            (1.0, None)
+        } else {
+            (2.0, Some(dx))
+        };
+        bench.flops(
+            &format!("conv {inputs}→{outputs} backward, with its pool"),
+            share * flops,
+            || {
+                let dx = dx.as_deref_mut();
+                layer.backward(
+                    &x,
+                    &w,
+                    &dy,
+                    &places,
+                    Output::Set,
+                    &mut dw,
+                    &mut db,
+                    dx,
+                    &mut ws,
+                );
+            },
+        );
+    }
 }
 
 /// Client updates to their mean: the CNN's 1,663,370 parameters.

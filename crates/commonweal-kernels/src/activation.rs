@@ -136,7 +136,10 @@ impl<T: Real> Kernel for Backward<'_, T> {
         let one = T::Vector::<S>::splat(T::ONE);
         match self.activation {
             Activation::Identity => {}
-            Activation::Relu => self.zip(|y, dy: T::Vector<S>| dy.keep_where_positive(y)),
+            Activation::Relu => {
+                let zero = T::Vector::<S>::splat(T::ZERO);
+                self.zip(|y: T::Vector<S>, dy| y.select_greater(zero, dy, zero));
+            }
             Activation::Tanh => self.zip(|y: T::Vector<S>, dy| dy.mul(one.sub(y.mul(y)))),
             Activation::Sigmoid => self.zip(|y: T::Vector<S>, dy| dy.mul(y.mul(one.sub(y)))),
         }

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod conv;
+pub mod conv_pool;
 pub mod convert;
 pub mod dense;
 pub mod fold;

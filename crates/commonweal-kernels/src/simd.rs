@@ -101,8 +101,8 @@ pub trait Vector: Copy {
     fn max(self, other: Self) -> Self;
     /// `self` where `self < other`, else `other`: hence `other` where either is NaN.
     fn min(self, other: Self) -> Self;
-    /// `self` where `condition > 0`, else 0.
-    fn keep_where_positive(self, condition: Self) -> Self;
+    /// `yes` where `self > other`, else `no`: hence `no` where either is NaN.
+    fn select_greater(self, other: Self, yes: Self, no: Self) -> Self;
     /// The magnitude of `self` with the sign of `sign`.
     fn copy_sign(self, sign: Self) -> Self;
     /// `2^self` for integers whose power is a normal number.

@@ -10,6 +10,7 @@ use crate::Real;
 pub struct Workspace<T> {
     scratch: Buffer<T>,
     panels: Buffer<T>,
+    places: Vec<u32>,
 }
 
 impl<T: Real> Workspace<T> {
@@ -18,6 +19,7 @@ impl<T: Real> Workspace<T> {
         Self {
             scratch: Buffer::new(),
             panels: Buffer::new(),
+            places: Vec::new(),
         }
     }
 
@@ -25,6 +27,14 @@ impl<T: Real> Workspace<T> {
     /// calls.
     pub(crate) fn split(&mut self, length: usize) -> (&mut [T], &mut Buffer<T>) {
         (self.scratch.take(length), &mut self.panels)
+    }
+
+    /// `length` values and `places` integers of unspecified content.
+    pub(crate) fn with_places(&mut self, length: usize, places: usize) -> (&mut [T], &mut [u32]) {
+        if self.places.len() < places {
+            self.places.resize(places, 0);
+        }
+        (self.scratch.take(length), &mut self.places[..places])
     }
 
     /// The buffer in which products pack their right factor.

@@ -27,9 +27,9 @@ static PART: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0
 macro_rules! vector {
     (
         $name:ident($raw:ty) = [$element:ident; $lanes:literal], $words:literal,
-        $set1:ident $setzero:ident $loadu:ident $maskload:ident $storeu:ident $maskstore:ident
+        $set1:ident $loadu:ident $maskload:ident $storeu:ident $maskstore:ident
         $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $max:ident $min:ident
-        $cmp:ident $andnot:ident $and:ident $or:ident
+        $cmp:ident $blend:ident $andnot:ident $and:ident $or:ident
         $as_integer:ident $as_real:ident $add_integer:ident $shift:ident $set1_integer:ident
         $bias:literal $mantissa:literal $($override:item)*
     ) => {
@@ -103,8 +103,8 @@ macro_rules! vector {
                 Self(unsafe { $min(self.0, other.0) })
             }
             #[inline(always)]
-            fn keep_where_positive(self, condition: Self) -> Self {
-                Self(unsafe { $and($cmp::<_CMP_GT_OQ>(condition.0, $setzero()), self.0) })
+            fn select_greater(self, other: Self, yes: Self, no: Self) -> Self {
+                Self(unsafe { $blend(no.0, yes.0, $cmp::<_CMP_GT_OQ>(self.0, other.0)) })
             }
             #[inline(always)]
             fn copy_sign(self, sign: Self) -> Self {
@@ -126,11 +126,11 @@ macro_rules! vector {
 
 vector! {
     F32x8(__m256) = [f32; 8], 1,
-    _mm256_set1_ps _mm256_setzero_ps _mm256_loadu_ps _mm256_maskload_ps _mm256_storeu_ps
+    _mm256_set1_ps _mm256_loadu_ps _mm256_maskload_ps _mm256_storeu_ps
     _mm256_maskstore_ps
     _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_max_ps
     _mm256_min_ps
-    _mm256_cmp_ps _mm256_andnot_ps _mm256_and_ps _mm256_or_ps
+    _mm256_cmp_ps _mm256_blendv_ps _mm256_andnot_ps _mm256_and_ps _mm256_or_ps
     _mm256_castps_si256 _mm256_castsi256_ps _mm256_add_epi32 _mm256_slli_epi32 _mm256_set1_epi32
     127 23
 
@@ -148,11 +148,11 @@ vector! {
 
 vector! {
     F64x4(__m256d) = [f64; 4], 2,
-    _mm256_set1_pd _mm256_setzero_pd _mm256_loadu_pd _mm256_maskload_pd _mm256_storeu_pd
+    _mm256_set1_pd _mm256_loadu_pd _mm256_maskload_pd _mm256_storeu_pd
     _mm256_maskstore_pd
     _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_max_pd
     _mm256_min_pd
-    _mm256_cmp_pd _mm256_andnot_pd _mm256_and_pd _mm256_or_pd
+    _mm256_cmp_pd _mm256_blendv_pd _mm256_andnot_pd _mm256_and_pd _mm256_or_pd
     _mm256_castpd_si256 _mm256_castsi256_pd _mm256_add_epi64 _mm256_slli_epi64 _mm256_set1_epi64x
     1023 52
 }

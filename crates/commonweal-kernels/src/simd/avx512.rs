@@ -24,9 +24,9 @@ pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
 macro_rules! vector {
     (
         $name:ident($raw:ty) = [$element:ident; $lanes:literal], $mask:ty,
-        $set1:ident $setzero:ident $loadu:ident $maskz_loadu:ident $storeu:ident $mask_storeu:ident
+        $set1:ident $loadu:ident $maskz_loadu:ident $storeu:ident $mask_storeu:ident
         $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $max:ident $min:ident
-        $cmp:ident $maskz_mov:ident $andnot:ident $and:ident $or:ident
+        $cmp:ident $blend:ident $andnot:ident $and:ident $or:ident
         $as_integer:ident $as_real:ident $add_integer:ident $shift:ident $set1_integer:ident
         $bias:literal $mantissa:literal $($override:item)*
     ) => {
@@ -90,8 +90,8 @@ macro_rules! vector {
                 Self(unsafe { $min(self.0, other.0) })
             }
             #[inline(always)]
-            fn keep_where_positive(self, condition: Self) -> Self {
-                Self(unsafe { $maskz_mov($cmp::<_CMP_GT_OQ>(condition.0, $setzero()), self.0) })
+            fn select_greater(self, other: Self, yes: Self, no: Self) -> Self {
+                Self(unsafe { $blend($cmp::<_CMP_GT_OQ>(self.0, other.0), no.0, yes.0) })
             }
             #[inline(always)]
             fn copy_sign(self, sign: Self) -> Self {
@@ -113,11 +113,11 @@ macro_rules! vector {
 
 vector! {
     F32x16(__m512) = [f32; 16], __mmask16,
-    _mm512_set1_ps _mm512_setzero_ps _mm512_loadu_ps _mm512_maskz_loadu_ps _mm512_storeu_ps
+    _mm512_set1_ps _mm512_loadu_ps _mm512_maskz_loadu_ps _mm512_storeu_ps
     _mm512_mask_storeu_ps
     _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps _mm512_max_ps
     _mm512_min_ps
-    _mm512_cmp_ps_mask _mm512_maskz_mov_ps _mm512_andnot_ps _mm512_and_ps _mm512_or_ps
+    _mm512_cmp_ps_mask _mm512_mask_blend_ps _mm512_andnot_ps _mm512_and_ps _mm512_or_ps
     _mm512_castps_si512 _mm512_castsi512_ps _mm512_add_epi32 _mm512_slli_epi32 _mm512_set1_epi32
     127 23
 
@@ -149,11 +149,11 @@ vector! {
 
 vector! {
     F64x8(__m512d) = [f64; 8], __mmask8,
-    _mm512_set1_pd _mm512_setzero_pd _mm512_loadu_pd _mm512_maskz_loadu_pd _mm512_storeu_pd
+    _mm512_set1_pd _mm512_loadu_pd _mm512_maskz_loadu_pd _mm512_storeu_pd
     _mm512_mask_storeu_pd
     _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd _mm512_max_pd
     _mm512_min_pd
-    _mm512_cmp_pd_mask _mm512_maskz_mov_pd _mm512_andnot_pd _mm512_and_pd _mm512_or_pd
+    _mm512_cmp_pd_mask _mm512_mask_blend_pd _mm512_andnot_pd _mm512_and_pd _mm512_or_pd
     _mm512_castpd_si512 _mm512_castsi512_pd _mm512_add_epi64 _mm512_slli_epi64 _mm512_set1_epi64
     1023 52
 }

@@ -89,8 +89,14 @@ impl<T: Real, const N: usize> Vector for Lanes<T, N> {
         self.zip(other, |a, b| if a < b { a } else { b })
     }
     #[inline(always)]
-    fn keep_where_positive(self, condition: Self) -> Self {
-        self.zip(condition, |a, c| if c > T::ZERO { a } else { T::ZERO })
+    fn select_greater(self, other: Self, yes: Self, no: Self) -> Self {
+        let mut lanes = no.0;
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            if self.0[i] > other.0[i] {
+                *lane = yes.0[i];
+            }
+        }
+        Self(lanes)
     }
     #[inline(always)]
     fn copy_sign(self, sign: Self) -> Self {
