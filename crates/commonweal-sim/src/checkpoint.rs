@@ -284,7 +284,7 @@ impl Checkpoints {
                 Some((round.parse().ok()?, entry.path()))
             })
             .collect();
-        found.sort_by(|a, b| b.0.cmp(&a.0));
+        found.sort_by_key(|&(round, _)| std::cmp::Reverse(round));
         Ok(found)
     }
 
