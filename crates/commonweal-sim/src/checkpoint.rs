@@ -3,6 +3,7 @@
 //! Layout: 8 bytes `CWCHECK1`, the SHA-256 of all that follows, then three sections, each with its
 //! length as a little-endian `u64`: a JSON header, the run's snapshot, the index of client states.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,31 +26,19 @@ pub struct Checkpoint {
     pub states: Vec<u8>,
 }
 
-/// What a checkpoint belongs to and where the run stood.
+/// What a checkpoint belongs to besides the job, and how far its run had come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// Digest of the job's manifest.
-    pub manifest: String,
-    /// Digest of what `prepare` found.
-    pub prepared: String,
-    /// Seed of this run.
-    pub seed: u64,
+    /// Digest of the part of `[simulation]` that a result depends on.
+    pub simulation: String,
     /// Rounds that are done.
     pub round: u64,
-    /// Instruction set that the kernels used.
-    pub instruction_set: String,
     /// Training and aggregation so far.
     pub seconds_train: f64,
     /// Evaluation so far.
     pub seconds_evaluate: f64,
-    /// Rounds so far that were abandoned.
-    pub abandoned: u64,
-    /// Rounds abandoned in a row, up to the last one.
-    pub abandoned_in_a_row: u64,
-    /// Best value so far of the metric that the job is judged by.
-    pub best: Option<f64>,
     /// Metrics of the last evaluation, by name.
-    pub metrics: std::collections::BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// Why a checkpoint cannot be used.
@@ -63,31 +52,14 @@ pub enum CheckpointError {
         /// What does not fit.
         what: String,
     },
-    /// It belongs to another job.
+    /// It was made with other clients.
     #[error(
-        "checkpoint {} belongs to another job: its manifest is {found}, this job's is {expected}. \
-         Resume with the job of its own run folder, or start a new run", path.display()
+        "checkpoint {} was made with another [simulation] section: put it back as it was, or start \
+         a new run", path.display()
     )]
-    OtherJob {
+    OtherSimulation {
         /// The file.
         path: PathBuf,
-        /// This job's manifest.
-        expected: String,
-        /// The checkpoint's manifest.
-        found: String,
-    },
-    /// The data are not those that the run began with.
-    #[error(
-        "checkpoint {} was made with other data: `prepare` found {found} then and {expected} now. \
-         Put the data back as they were, or start a new run", path.display()
-    )]
-    OtherData {
-        /// The file.
-        path: PathBuf,
-        /// What `prepare` finds now.
-        expected: String,
-        /// What it found then.
-        found: String,
     },
     /// No file of the run can be used.
     #[error(
@@ -124,33 +96,6 @@ impl Checkpoint {
             path: path.to_path_buf(),
             what,
         })
-    }
-
-    /// Refuses a checkpoint of another job or of other data.
-    ///
-    /// # Errors
-    /// [`CheckpointError::OtherJob`], [`CheckpointError::OtherData`].
-    pub fn expect(
-        &self,
-        path: &Path,
-        manifest: &str,
-        prepared: &str,
-    ) -> Result<(), CheckpointError> {
-        if self.header.manifest != manifest {
-            return Err(CheckpointError::OtherJob {
-                path: path.to_path_buf(),
-                expected: manifest.to_owned(),
-                found: self.header.manifest.clone(),
-            });
-        }
-        if self.header.prepared != prepared {
-            return Err(CheckpointError::OtherData {
-                path: path.to_path_buf(),
-                expected: prepared.to_owned(),
-                found: self.header.prepared.clone(),
-            });
-        }
-        Ok(())
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -294,22 +239,16 @@ impl Checkpoints {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    pub(crate) fn checkpoint(round: u64) -> Checkpoint {
+    fn checkpoint(round: u64) -> Checkpoint {
         Checkpoint {
             header: Header {
-                manifest: "sha256:aa".to_owned(),
-                prepared: "sha256:bb".to_owned(),
-                seed: 1,
+                simulation: "sha256:aa".to_owned(),
                 round,
-                instruction_set: "portable".to_owned(),
                 seconds_train: 1.5,
                 seconds_evaluate: 0.5,
-                abandoned: 0,
-                abandoned_in_a_row: 0,
-                best: Some(0.9),
                 metrics: [("accuracy".to_owned(), 0.9)].into(),
             },
             run: vec![1, 2, 3],
@@ -350,20 +289,5 @@ pub(crate) mod tests {
             .map(|(round, _)| *round)
             .collect();
         assert_eq!(rounds, [12, 11, 10, 5]);
-    }
-
-    #[test]
-    fn a_checkpoint_of_another_job_is_refused() {
-        let path = Path::new("x");
-        let expect = |manifest, prepared| checkpoint(1).expect(path, manifest, prepared);
-        assert!(expect("sha256:aa", "sha256:bb").is_ok());
-        assert!(matches!(
-            expect("sha256:xx", "sha256:bb"),
-            Err(CheckpointError::OtherJob { .. })
-        ));
-        assert!(matches!(
-            expect("sha256:aa", "sha256:xx"),
-            Err(CheckpointError::OtherData { .. })
-        ));
     }
 }

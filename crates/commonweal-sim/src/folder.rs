@@ -136,6 +136,18 @@ impl RunFolder {
         self.path.join("checkpoints")
     }
 
+    /// Where the run was started.
+    #[must_use]
+    pub fn origin(&self) -> PathBuf {
+        self.path.join("origin.json")
+    }
+
+    /// What the baselines of one seed found.
+    #[must_use]
+    pub fn baselines(&self) -> PathBuf {
+        self.path.join("baselines.json")
+    }
+
     /// Folder of a further seed.
     #[must_use]
     pub fn seed(&self, seed: u64) -> Self {

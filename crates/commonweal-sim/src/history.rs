@@ -95,6 +95,11 @@ impl<W: Write> HistoryWriter<W> {
         }
     }
 
+    /// What is written to.
+    pub fn get_ref(&self) -> &W {
+        self.out.get_ref()
+    }
+
     /// Writes one round and hands it to the operating system.
     ///
     /// # Errors

@@ -1,15 +1,43 @@
 //! Simulates a federation on one machine: virtual time, real training, the same bytes every time.
 
+mod arrival;
 pub mod checkpoint;
 pub mod client_table;
+mod crew;
+mod desk;
+mod drive;
+mod entropy_source;
+mod environment;
+mod error;
+mod federation;
 pub mod file;
+mod finish;
 pub mod folder;
 pub mod history;
+mod json;
 pub mod memory;
 pub mod model_file;
 pub mod observer;
+mod origin;
 pub mod partition_table;
 pub mod record;
+mod records;
+mod restore;
+mod result;
+mod seed;
+mod seed_run;
+mod simulation;
+mod source;
 pub mod spread;
 pub mod states;
 pub mod table;
+mod trainers;
+mod work;
+mod worker_data;
+
+pub use entropy_source::NoEntropy;
+pub use environment::{Environment, LineSink};
+pub use error::SimulationError;
+pub use simulation::{Ending, Finished, Simulation};
+pub use source::{SourceError, read_source};
+pub use trainers::{MakeInitial, MakeTrainer};

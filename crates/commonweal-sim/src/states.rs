@@ -29,6 +29,11 @@ pub struct StateStore {
 #[derive(Clone, Copy, Debug)]
 pub struct StagedState(Option<Record>);
 
+impl StagedState {
+    /// The state of a client that keeps nothing.
+    pub const NONE: Self = Self(None);
+}
+
 /// Why the states of a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {

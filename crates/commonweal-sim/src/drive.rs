@@ -1,0 +1,191 @@
+//! Drives one round of the core's machine to its end, with all threads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use commonweal_core::{
+    Abandoned, Accumulator, ClientIndex, Committed, Flow, Fold, Population, Progress, Round, Time,
+};
+
+use crate::arrival::Arrivals;
+use crate::crew::Crew;
+use crate::desk::{Desk, Ended, Next, Refused};
+use crate::error::SimulationError;
+use crate::states::StagedState;
+use crate::work::{Work, WorkError};
+
+/// Reports that a thread may be ahead of the one that is awaited, where their order matters.
+const AHEAD: usize = 4;
+
+/// What came of a round.
+pub(crate) struct Driven {
+    pub(crate) end: RoundEnd,
+    /// Virtual time at its end.
+    pub(crate) now: Time,
+    /// Clients that were configured.
+    pub(crate) cohort: u64,
+    pub(crate) refused: Vec<Refused>,
+    /// The new states of the clients that were counted.
+    pub(crate) states: Vec<(ClientIndex, StagedState)>,
+    pub(crate) bytes_up: u64,
+}
+
+pub(crate) enum RoundEnd {
+    Committed(Committed, Accumulator),
+    Abandoned(Abandoned),
+}
+
+/// A round and those who drive it.
+pub(crate) struct Drive<'a, S> {
+    pub(crate) crew: &'a mut Crew<S>,
+    pub(crate) work: &'a dyn Work<S>,
+    /// With the round's number and the population, where virtual time matters.
+    pub(crate) arrivals: Option<(&'a Arrivals, u64, &'a Population)>,
+    pub(crate) now: Time,
+}
+
+impl<S: Send> Drive<'_, S> {
+    /// Drives `round` until it commits or is abandoned.
+    pub(crate) fn drive(self, round: Round) -> Result<Driven, SimulationError> {
+        let fold = Arc::clone(round.fold());
+        let widest_window = AHEAD * self.crew.threads();
+        let desk = Desk::open(round, self.work, self.arrivals, widest_window, self.now);
+        let hall = Hall {
+            desk: Mutex::new(desk),
+            moved: Condvar::new(),
+            is_closed: AtomicBool::new(false),
+            sum: Mutex::new(fold.zero()),
+            fold,
+            work: self.work,
+        };
+        self.crew.work(|slot| hall.shift(slot));
+        hall.close()
+    }
+}
+
+/// What the threads of a round share.
+struct Hall<'a, S> {
+    desk: Mutex<Desk>,
+    /// A report was handed over.
+    moved: Condvar,
+    /// Copied from the desk, to be read at every step of training.
+    is_closed: AtomicBool,
+    sum: Mutex<Accumulator>,
+    fold: Arc<Fold>,
+    work: &'a dyn Work<S>,
+}
+
+impl<S> Hall<'_, S> {
+    /// One thread's work: client after client, and its part of the sum at the end.
+    fn shift(&self, slot: &mut S) {
+        let mut own: Option<Accumulator> = None;
+        while let Some(place) = self.next() {
+            let task = self.desk().task(place);
+            let result = match task {
+                None => Err(WorkError::Client("it did not answer".to_owned())),
+                Some((client, task)) => {
+                    self.work
+                        .perform(slot, client, &task, &mut Watch(&self.is_closed))
+                }
+            };
+            let folds = self.desk().deliver(place, result);
+            for (client, message) in folds {
+                let sum = own.get_or_insert_with(|| self.fold.zero());
+                let folded = self.fold.accumulate(sum, client, message);
+                self.desk().folded(client, folded);
+            }
+            self.is_closed
+                .store(self.desk().is_closed(), Ordering::Relaxed);
+            self.moved.notify_all();
+        }
+        if let Some(own) = own {
+            self.add(own);
+        }
+    }
+
+    fn next(&self) -> Option<usize> {
+        let mut desk = self.desk();
+        loop {
+            match desk.take() {
+                Next::Client(place) => return Some(place),
+                Next::Nothing => return None,
+                Next::Wait => {
+                    desk = self
+                        .moved
+                        .wait(desk)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    fn add(&self, own: Accumulator) {
+        let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
+        let merged = match sum.clients() {
+            0 => {
+                *sum = own;
+                Ok(())
+            }
+            _ => self.fold.merge(&mut sum, own),
+        };
+        if let Err(error) = merged {
+            self.desk().error.get_or_insert(error.into());
+        }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(self) -> Result<Driven, SimulationError> {
+        let mut desk = self
+            .desk
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        desk.close();
+        if let Some(error) = desk.error {
+            return Err(error);
+        }
+        let (now, cohort) = (desk.now(), desk.cohort() as u64);
+        let Some(ended) = desk.ended else {
+            return Err(SimulationError::Unfinished);
+        };
+        let mut states = desk.staged;
+        let end = match ended {
+            Ended::Abandoned(abandoned) => {
+                states.clear();
+                RoundEnd::Abandoned(abandoned)
+            }
+            Ended::Committed(committed) => {
+                let counted = committed.counted();
+                states.retain(|(client, _)| counted.binary_search(client).is_ok());
+                let sum = self
+                    .sum
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner);
+                RoundEnd::Committed(committed, sum)
+            }
+        };
+        let (refused, bytes_up) = (desk.refused, desk.bytes_up);
+        Ok(Driven {
+            end,
+            now,
+            cohort,
+            refused,
+            states,
+            bytes_up,
+        })
+    }
+}
+
+/// Ends the training of clients whose reports would not count any more.
+struct Watch<'a>(&'a AtomicBool);
+
+impl Progress for Watch<'_> {
+    fn step(&mut self, _done: u64, _total: u64) -> Flow {
+        match self.0.load(Ordering::Relaxed) {
+            true => Flow::Cancel,
+            false => Flow::Continue,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The clients of one seed's run: who has which rows, what `prepare` found, and the model to begin with.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use commonweal_core::job::{Job, Manifest};
+use commonweal_core::{Digest, Known, PrepareSums, Prepared, RunSpec, Seed, Time, open_prepare};
+use commonweal_data::{Dataset, HoldOut, Partition, Preparation, Source, Target};
+use commonweal_train::instruction_set;
+
+use crate::crew::Crew;
+use crate::drive::{Drive, RoundEnd};
+use crate::entropy_source::EntropySource;
+use crate::error::SimulationError;
+use crate::work::Preparing;
+
+/// What a run of one seed starts from.
+pub(crate) struct Federation {
+    /// The job with this seed and no other.
+    pub(crate) job: Job,
+    pub(crate) manifest: Manifest,
+    pub(crate) partition: Partition,
+    pub(crate) prepared: Prepared,
+    /// Whether anything was asked.
+    pub(crate) is_prepared: bool,
+    pub(crate) data: Arc<Dataset>,
+    pub(crate) seconds_prepare: f64,
+}
+
+impl Federation {
+    /// Deals the rows of `source`, runs `prepare` on `threads` threads and applies what it finds.
+    pub(crate) fn found(
+        job: &Job,
+        seed: u64,
+        source: &Source,
+        threads: usize,
+    ) -> Result<Self, SimulationError> {
+        let mut job = job.clone();
+        job.seed = seed;
+        let manifest = Manifest::of(&job);
+        let root = Seed::from(seed);
+        let test = HoldOut {
+            fraction: job.data.test.unwrap_or(0.2),
+            stratify: job.data.stratify,
+            by_client: false,
+        };
+        let partition = Partition::simulated(source.roster(), &job.simulation, test, &root)?;
+        let start = Instant::now();
+        let preparation = Preparation::new(source, &job.data)?;
+        let is_prepared = !preparation.spec().columns.is_empty();
+        let prepared = match is_prepared {
+            true => prepare(
+                &preparation,
+                source,
+                &partition,
+                &job,
+                manifest.digest(),
+                threads,
+            )?,
+            false => nothing_asked(&partition, manifest.digest()),
+        };
+        let mut data = preparation.apply(source, &prepared)?;
+        if preparation.scales_per_client() {
+            for client in partition.population().indices() {
+                let (train, test) = (partition.train(client), partition.test(client));
+                data = preparation.scale_client(source, &prepared, data, &train, test)?;
+            }
+        }
+        let (data, seconds_prepare) = (Arc::new(data), start.elapsed().as_secs_f64());
+        Ok(Self {
+            job,
+            manifest,
+            partition,
+            prepared,
+            is_prepared,
+            data,
+            seconds_prepare,
+        })
+    }
+
+    /// The run to drive.
+    pub(crate) fn run_spec(&self) -> Result<RunSpec, SimulationError> {
+        let known = Known {
+            manifest: self.manifest.digest(),
+            prepared: self.is_prepared.then(|| self.prepared.digest()),
+            class_rows: self.class_rows(),
+            instruction_set: instruction_set().to_string(),
+        };
+        Ok(RunSpec::of_job(&self.job, known)?)
+    }
+
+    /// Training rows of each class; empty if the target is a number.
+    pub(crate) fn class_rows(&self) -> Vec<u64> {
+        match self.data.shape().target {
+            Target::Value => Vec::new(),
+            Target::NextTokens(tokens) => vec![0; tokens],
+            Target::Classes(classes) => {
+                let rows = self.partition.all_train();
+                let mut labels = vec![0; rows.len()];
+                self.data.fill_labels(&rows, &mut labels);
+                let mut counts = vec![0; classes];
+                labels
+                    .into_iter()
+                    .for_each(|label| counts[label as usize] += 1);
+                counts
+            }
+        }
+    }
+
+    /// Root of the reproducible randomness.
+    pub(crate) fn seed(&self) -> Seed {
+        Seed::from(self.job.seed)
+    }
+
+    /// Identity of the part of `[simulation]` that a result depends on.
+    pub(crate) fn simulation_digest(&self) -> String {
+        let simulation = &self.job.simulation;
+        let parts = (
+            &simulation.clients,
+            &simulation.partition,
+            simulation.allow_empty,
+            simulation.minimum_rows,
+            &simulation.population,
+        );
+        // Unwrap safety: numbers and texts, which JSON can always write.
+        #[expect(clippy::unwrap_used)]
+        let bytes = serde_json::to_vec(&parts).unwrap();
+        Digest::of(&bytes).to_string()
+    }
+
+    /// Rows that the clients train and test on, summed.
+    pub(crate) fn rows(&self) -> (u64, u64) {
+        let partition = &self.partition;
+        let clients = || partition.population().indices();
+        let train = clients()
+            .map(|client| partition.train_len(client) as u64)
+            .sum();
+        let test = clients()
+            .map(|client| partition.test(client).len() as u64)
+            .sum();
+        (train, test)
+    }
+}
+
+/// The one round of the `prepare` task.
+fn prepare(
+    preparation: &Preparation,
+    source: &Source,
+    partition: &Partition,
+    job: &Job,
+    manifest: Digest,
+    threads: usize,
+) -> Result<Prepared, SimulationError> {
+    let spec = Arc::new(preparation.spec().clone());
+    let entropy = EntropySource::from_system()?.draw();
+    let (minimum, population) = (job.cohort.minimum, partition.population());
+    let round = open_prepare(
+        Arc::clone(&spec),
+        population,
+        minimum,
+        None,
+        entropy,
+        Time::START,
+    );
+    let work = Preparing {
+        preparation,
+        source,
+        partition,
+    };
+    let mut crew = Crew::new(vec![(); threads]);
+    let drive = Drive {
+        crew: &mut crew,
+        work: &work,
+        arrivals: None,
+        now: Time::START,
+    };
+    match drive.drive(round)?.end {
+        RoundEnd::Abandoned(abandoned) => Err(SimulationError::PrepareAbandoned {
+            reason: abandoned.reason().to_string(),
+        }),
+        RoundEnd::Committed(_, sums) => {
+            let nobody = || PrepareSums::zero(&spec);
+            let sums = sums.prepare().cloned().unwrap_or_else(nobody);
+            sums.finish(&spec, manifest)
+                .map_err(SimulationError::Prepared)
+        }
+    }
+}
+
+fn nothing_asked(partition: &Partition, manifest: Digest) -> Prepared {
+    Prepared {
+        manifest,
+        clients: u64::from(partition.clients()),
+        rows: 0,
+        columns: Vec::new(),
+    }
+}

@@ -1,0 +1,107 @@
+//! What a finished seed leaves in its folder, and how it is read again.
+
+use std::sync::Arc;
+
+use commonweal_core::{Layout, Parameters};
+use commonweal_data::LabelCounts;
+
+use crate::client_table::{ClientRow, write_clients};
+use crate::error::SimulationError;
+use crate::federation::Federation;
+use crate::file;
+use crate::folder::RunFolder;
+use crate::json::{read_json, write_json};
+use crate::model_file::{load_model, save_model};
+use crate::partition_table::PartitionTable;
+use crate::record::SeedSummary;
+use crate::work::ClientMetrics;
+
+/// Most clients that `partition.csv` and `clients.csv` list.
+const MOST_CLIENTS: usize = 10_000;
+
+/// The end of one seed's run.
+pub(crate) struct Final {
+    pub(crate) summary: SeedSummary,
+    pub(crate) model: Parameters,
+}
+
+/// Writes what is known before the first round: `prepared.json` and `partition.csv`.
+pub(crate) fn write_federation(
+    folder: &RunFolder,
+    federation: &Federation,
+) -> Result<(), SimulationError> {
+    write_json(&folder.prepared(), &federation.prepared)?;
+    let counts = LabelCounts::of(
+        &federation.partition,
+        federation.data.roster(),
+        MOST_CLIENTS,
+    );
+    let table = PartitionTable {
+        clients: counts.clients.iter().map(ToString::to_string).collect(),
+        classes: counts.classes,
+        counts: counts.counts.into_iter().map(u64::from).collect(),
+    };
+    let mut bytes = Vec::new();
+    let path = folder.partition();
+    table
+        .write(&mut bytes)
+        .map_err(|source| SimulationError::Table {
+            path: path.clone(),
+            source,
+        })?;
+    Ok(file::write_bytes(&path, &bytes)?)
+}
+
+/// Writes `model.safetensors`, `clients.csv` and, last, `seed.json`: where it is, the rest is too.
+pub(crate) fn write_seed(
+    folder: &RunFolder,
+    last: &Final,
+    metrics: &[String],
+    federation: &Federation,
+    clients: &[ClientMetrics],
+) -> Result<(), SimulationError> {
+    save_model(&folder.model(), &last.model)?;
+    let path = folder.clients();
+    let mut bytes = Vec::new();
+    let rows = client_rows(federation, metrics, clients);
+    write_clients(&mut bytes, metrics, rows).map_err(|source| SimulationError::Table {
+        path: path.clone(),
+        source,
+    })?;
+    file::write_bytes(&path, &bytes)?;
+    write_json(&folder.seed_summary(), &last.summary)
+}
+
+fn client_rows<'a>(
+    federation: &'a Federation,
+    metrics: &'a [String],
+    found: &'a [ClientMetrics],
+) -> impl Iterator<Item = ClientRow> + 'a {
+    let partition = &federation.partition;
+    found
+        .iter()
+        .take(MOST_CLIENTS)
+        .map(move |ClientMetrics { client, values }| ClientRow {
+            client: partition.name(*client).to_string(),
+            train_rows: partition.train_len(*client) as u64,
+            test_rows: partition.test(*client).len() as u64,
+            metrics: metrics
+                .iter()
+                .zip(values)
+                .filter_map(|(name, value)| Some((name.clone(), (*value)?)))
+                .collect(),
+        })
+}
+
+/// The end of a seed's run that is in its folder already; none if it is not.
+pub(crate) fn read_seed(
+    folder: &RunFolder,
+    layout: &Arc<Layout>,
+) -> Result<Option<Final>, SimulationError> {
+    if !folder.seed_summary().is_file() {
+        return Ok(None);
+    }
+    let summary = read_json(&folder.seed_summary())?;
+    let model = load_model(&folder.model(), layout)?;
+    Ok(Some(Final { summary, model }))
+}

@@ -1,0 +1,199 @@
+//! One seed of a simulation, from its trainers to its files.
+
+use commonweal_core::{Parameters, Run};
+use commonweal_train::instruction_set;
+
+use crate::checkpoint::{CheckpointError, Checkpoints};
+use crate::entropy_source::EntropySource;
+use crate::environment::Environment;
+use crate::error::SimulationError;
+use crate::federation::Federation;
+use crate::folder::{RunFolder, seed_name};
+use crate::observer::{Event, Observer};
+use crate::record::{Ended, SeedSummary};
+use crate::records::Records;
+use crate::restore::{is_damage, restore};
+use crate::result::{Final, read_seed, write_seed};
+use crate::seed_run::{Progress, SeedRun, Stopped};
+use crate::states::StateStore;
+use crate::trainers::{OwnTrainer, Start};
+
+/// What one seed's run is made of.
+pub(crate) struct SeedJob<'a> {
+    pub(crate) federation: &'a Federation,
+    pub(crate) own: Option<&'a OwnTrainer>,
+    pub(crate) environment: &'a Environment,
+    /// This seed's own folder.
+    pub(crate) folder: Option<RunFolder>,
+    pub(crate) is_resumed: bool,
+    pub(crate) seeds: &'a [u64],
+    /// Place of this seed among them.
+    pub(crate) index: usize,
+}
+
+/// How one seed's run came to a stop.
+pub(crate) enum SeedEnding {
+    Finished(Box<Final>),
+    Interrupted { round: u64 },
+}
+
+impl SeedJob<'_> {
+    /// Runs the seed, or reads its result if it was finished before.
+    pub(crate) fn run(self, observer: &mut dyn Observer) -> Result<SeedEnding, SimulationError> {
+        let Start { mut crew, initial } = Start::of(self.federation, self.own, self.environment)?;
+        if let Some(last) = self.already_done(&initial)? {
+            return Ok(SeedEnding::Finished(Box::new(last)));
+        }
+        let (run, progress, states) = self.begin(initial, observer)?;
+        self.tell(&run, crew.threads(), observer);
+        let metrics = metric_names(&run);
+        let mut seed_run = SeedRun {
+            federation: self.federation,
+            entropy: EntropySource::from_system()?,
+            records: self.records(&metrics, run.round())?,
+            run,
+            crew: &mut crew,
+            states,
+            progress,
+            row: None,
+            clients: Vec::new(),
+        };
+        let ended = match seed_run.finish(&self.environment.interrupt, observer)? {
+            Stopped::Ended(ended) => ended,
+            Stopped::Interrupted => {
+                return Ok(SeedEnding::Interrupted {
+                    round: seed_run.run.round(),
+                });
+            }
+        };
+        if seed_run.clients.is_empty() {
+            seed_run.measure_clients()?;
+        }
+        let summary = self.summary(&seed_run, ended);
+        let last = Final {
+            summary,
+            model: seed_run.run.model().clone(),
+        };
+        if let Some(folder) = &self.folder {
+            write_seed(folder, &last, &metrics, self.federation, &seed_run.clients)?;
+        }
+        Ok(SeedEnding::Finished(Box::new(last)))
+    }
+
+    fn already_done(&self, initial: &Parameters) -> Result<Option<Final>, SimulationError> {
+        match &self.folder {
+            Some(folder) if self.is_resumed => read_seed(folder, initial.layout()),
+            _ => Ok(None),
+        }
+    }
+
+    /// A new run, or the one that the last usable checkpoint holds.
+    fn begin(
+        &self,
+        initial: Parameters,
+        observer: &mut dyn Observer,
+    ) -> Result<(Run, Progress, StateStore), SimulationError> {
+        let checkpoints = match &self.folder {
+            Some(folder) if self.is_resumed => self.checkpoints(folder).rounds()?,
+            _ => Vec::new(),
+        };
+        let Some(folder) = self.folder.as_ref().filter(|_| !checkpoints.is_empty()) else {
+            let states = StateStore::new(self.folder.as_ref().map(RunFolder::checkpoints));
+            return Ok((
+                Run::new(self.federation.run_spec()?, initial),
+                Progress::default(),
+                states,
+            ));
+        };
+        for (_, path) in checkpoints {
+            match restore(self.federation, folder, &path, &initial, observer) {
+                Err(error) if is_damage(&error) => {
+                    let message = format!("{error}; going back to the checkpoint before");
+                    observer.event(&Event::Warning { message });
+                }
+                restored => return restored,
+            }
+        }
+        let (folder, job) = (folder.checkpoints(), folder.job());
+        Err(CheckpointError::NoneLeft { folder, job }.into())
+    }
+
+    fn checkpoints(&self, folder: &RunFolder) -> Checkpoints {
+        Checkpoints::new(folder.checkpoints(), self.federation.job.checkpoints.every)
+    }
+
+    fn records(&self, metrics: &[String], round: u64) -> Result<Option<Records>, SimulationError> {
+        let open = |folder| Records::open(folder, self.checkpoints(folder), metrics, round);
+        self.folder.as_ref().map(open).transpose()
+    }
+
+    fn tell(&self, run: &Run, threads: usize, observer: &mut dyn Observer) {
+        if self.index == 0 {
+            observer.event(&self.started(run, threads));
+        }
+        let (seed, index) = (self.seeds[self.index], self.index + 1);
+        observer.event(&Event::Seed {
+            seed,
+            index,
+            of: self.seeds.len(),
+        });
+        let federation = self.federation;
+        if federation.is_prepared {
+            observer.event(&Event::Prepared {
+                digest: federation.prepared.digest().to_string(),
+                clients: federation.prepared.clients,
+                seconds: federation.seconds_prepare,
+            });
+        }
+    }
+
+    fn started(&self, run: &Run, threads: usize) -> Event {
+        let federation = self.federation;
+        let (train_rows, test_rows) = federation.rows();
+        Event::Started {
+            job: federation.job.name.clone(),
+            manifest: federation.manifest.digest().to_string(),
+            folder: self
+                .folder
+                .as_ref()
+                .map(|folder| folder.path().to_path_buf()),
+            rounds: run.spec().rounds,
+            resumed_after: run.round(),
+            clients: u64::from(federation.partition.clients()),
+            train_rows,
+            test_rows,
+            parameters: run.model().layout().len() as u64,
+            seeds: self.seeds.to_vec(),
+            threads,
+            instruction_set: instruction_set().to_string(),
+        }
+    }
+
+    fn summary(&self, done: &SeedRun<'_>, ended: Ended) -> SeedSummary {
+        let seed = self.seeds[self.index];
+        SeedSummary {
+            seed,
+            folder: if self.index == 0 {
+                String::new()
+            } else {
+                seed_name(seed)
+            },
+            rounds: done.run.round(),
+            abandoned: done.run.abandoned(),
+            ended,
+            metrics: done.progress.metrics.clone(),
+            digest: done.run.model().digest().to_string(),
+            seconds_train: done.progress.seconds_train,
+            seconds_evaluate: done.progress.seconds_evaluate,
+        }
+    }
+}
+
+fn metric_names(run: &Run) -> Vec<String> {
+    run.spec()
+        .metrics
+        .kinds()
+        .iter()
+        .map(|kind| kind.name().to_owned())
+        .collect()
+}

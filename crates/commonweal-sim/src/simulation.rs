@@ -1,0 +1,243 @@
+//! A whole simulation: every seed of a job, its baselines, and what it leaves behind.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use commonweal_core::job::{Job, Manifest};
+use commonweal_core::{Parameters, Seed, Trainer};
+use commonweal_data::{Dataset, ExampleShape, Source};
+
+use crate::environment::Environment;
+use crate::error::SimulationError;
+use crate::federation::Federation;
+use crate::file;
+use crate::finish::{Facts, finished_event, summarise};
+use crate::folder::RunFolder;
+use crate::json::write_json;
+use crate::observer::{Event, Observer};
+use crate::origin::Origin;
+use crate::record::Summary;
+use crate::result::{Final, write_federation};
+use crate::seed::{SeedEnding, SeedJob};
+use crate::source::read_source;
+use crate::trainers::OwnTrainer;
+
+/// A job with its data, ready to run.
+pub struct Simulation {
+    job: Job,
+    environment: Environment,
+    source: Source,
+    own: Option<OwnTrainer>,
+    folder: Option<RunFolder>,
+    is_resumed: bool,
+    started_at: Instant,
+}
+
+/// What a simulation came to.
+#[derive(Debug)]
+pub enum Ending {
+    /// All seeds and baselines are done.
+    Finished(Box<Finished>),
+    /// It was asked to stop; a run folder can be resumed.
+    Interrupted {
+        /// The run folder, where one is written.
+        folder: Option<PathBuf>,
+        /// Rounds of the current seed that are done.
+        round: u64,
+    },
+}
+
+/// A finished simulation.
+#[derive(Debug)]
+pub struct Finished {
+    /// The result over all seeds.
+    pub summary: Summary,
+    /// The first seed's model.
+    pub model: Parameters,
+    /// The run folder, where one is written.
+    pub folder: Option<PathBuf>,
+}
+
+impl Simulation {
+    /// Reads the data of `job`.
+    ///
+    /// # Errors
+    /// [`SimulationError`]: the data are not there or faulty.
+    pub fn new(job: Job, environment: Environment) -> Result<Self, SimulationError> {
+        let started_at = Instant::now();
+        let source = read_source(&job.data, &environment)?;
+        Ok(Self {
+            job,
+            environment,
+            source,
+            own: None,
+            folder: None,
+            is_resumed: false,
+            started_at,
+        })
+    }
+
+    /// The simulation of a job that was read already, on data that were read already.
+    #[must_use]
+    pub fn of_source(job: Job, source: impl Into<Source>, environment: Environment) -> Self {
+        Self {
+            job,
+            environment,
+            source: source.into(),
+            own: None,
+            folder: None,
+            is_resumed: false,
+            started_at: Instant::now(),
+        }
+    }
+
+    /// Goes on with the run in `folder` from its last checkpoint, as if it had never stopped.
+    ///
+    /// # Errors
+    /// [`SimulationError`]: there is no such run, or its data are not there.
+    pub fn resume(folder: &Path, environment: Environment) -> Result<Self, SimulationError> {
+        let folder = RunFolder::open(folder)?;
+        let job = Job::parse(&crate::file::read_text(&folder.job())?)?;
+        let origin = Origin::read(&folder)?;
+        let environment = Environment {
+            base: origin.base,
+            ..environment
+        };
+        let mut simulation = Self::new(job, environment)?;
+        simulation.folder = Some(folder);
+        simulation.is_resumed = true;
+        Ok(simulation)
+    }
+
+    /// With a trainer of your own instead of the one that the job names: `make` is called once a thread.
+    #[must_use]
+    pub fn with_trainer<T: Trainer + 'static>(
+        mut self,
+        make: impl Fn(&Arc<Dataset>) -> T + Send + Sync + 'static,
+    ) -> Self {
+        let make = Box::new(move |data: &Arc<Dataset>| Box::new(make(data)) as Box<dyn Trainer>);
+        let initial = self.own.and_then(|own| own.initial);
+        self.own = Some(OwnTrainer { make, initial });
+        self
+    }
+
+    /// With a trainer and an initial model of your own, for `model.kind = "external"`.
+    #[must_use]
+    pub fn with_model<T: Trainer + 'static>(
+        self,
+        initial: impl Fn(&Seed, &ExampleShape) -> Parameters + Send + Sync + 'static,
+        make: impl Fn(&Arc<Dataset>) -> T + Send + Sync + 'static,
+    ) -> Self {
+        let mut simulation = self.with_trainer(make);
+        if let Some(own) = &mut simulation.own {
+            own.initial = Some(Box::new(initial));
+        }
+        simulation
+    }
+
+    /// The job.
+    #[must_use]
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Runs all seeds and baselines.
+    ///
+    /// # Errors
+    /// [`SimulationError`]. What was reached is in the run folder and can be resumed.
+    pub fn run(mut self, observer: &mut dyn Observer) -> Result<Ending, SimulationError> {
+        let seeds: Vec<u64> = self.seeds().collect();
+        let mut finals = Vec::new();
+        let mut facts = None;
+        for (index, &seed) in seeds.iter().enumerate() {
+            let federation = Federation::found(&self.job, seed, &self.source, self.threads())?;
+            if index == 0 {
+                self.open_folder(&federation)?;
+            }
+            let folder = self.folder.as_ref();
+            let seed_job = SeedJob {
+                federation: &federation,
+                own: self.own.as_ref(),
+                environment: &self.environment,
+                folder: folder.map(|folder| {
+                    if index == 0 {
+                        folder.clone()
+                    } else {
+                        folder.seed(seed)
+                    }
+                }),
+                is_resumed: self.is_resumed,
+                seeds: &seeds,
+                index,
+            };
+            match seed_job.run(observer)? {
+                SeedEnding::Finished(last) => finals.push(*last),
+                SeedEnding::Interrupted { round } => {
+                    let folder = folder.map(|folder| folder.path().to_path_buf());
+                    observer.event(&Event::Interrupted {
+                        round,
+                        folder: folder.clone(),
+                    });
+                    return Ok(Ending::Interrupted { folder, round });
+                }
+            }
+            facts.get_or_insert_with(|| Facts::of(&federation, self.threads()));
+        }
+        self.finish(finals, facts, observer)
+    }
+
+    fn threads(&self) -> usize {
+        self.environment.threads(self.job.simulation.threads)
+    }
+
+    fn seeds(&self) -> impl Iterator<Item = u64> + use<> {
+        let first = self.job.seed;
+        (0..u64::from(self.job.simulation.seeds.max(1))).map(move |index| first.wrapping_add(index))
+    }
+
+    /// Makes the run folder and writes what is known before the first round.
+    fn open_folder(&mut self, federation: &Federation) -> Result<(), SimulationError> {
+        if self.folder.is_none() {
+            let Some(runs) = &self.environment.runs else {
+                return Ok(());
+            };
+            let folder = RunFolder::create(runs, &self.job.name)?;
+            file::write_bytes(&folder.job(), self.job.to_toml().as_bytes())?;
+            Origin::of(&self.environment).write(&folder)?;
+            let manifest = Manifest::of(&self.job);
+            let digest = format!("{}\n", manifest.digest());
+            file::write_bytes(&folder.manifest_digest(), digest.as_bytes())?;
+            // Last: a folder with a manifest is a run.
+            file::write_bytes(&folder.manifest(), manifest.bytes())?;
+            self.folder = Some(folder);
+        }
+        self.folder
+            .as_ref()
+            .map_or(Ok(()), |folder| write_federation(folder, federation))
+    }
+
+    fn finish(
+        self,
+        finals: Vec<Final>,
+        facts: Option<Facts>,
+        observer: &mut dyn Observer,
+    ) -> Result<Ending, SimulationError> {
+        let seconds = self.started_at.elapsed().as_secs_f64();
+        let summary = summarise(&self.job, facts.unwrap_or_default(), seconds, &finals);
+        if let Some(folder) = &self.folder {
+            write_json(&folder.summary(), &summary)?;
+        }
+        observer.event(&finished_event(&summary, self.folder.as_ref()));
+        let folder = self.folder.map(|folder| folder.path().to_path_buf());
+        match finals.into_iter().next() {
+            Some(Final { model, .. }) => Ok(Ending::Finished(Box::new(Finished {
+                summary,
+                model,
+                folder,
+            }))),
+            // There is at least one seed.
+            None => Err(SimulationError::Unfinished),
+        }
+    }
+}

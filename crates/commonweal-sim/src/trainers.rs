@@ -1,0 +1,136 @@
+//! Who trains: the built-in models, worker processes, or a trainer of the caller's own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use commonweal_core::job::{BUILT_IN_TRAINER, ModelKind};
+use commonweal_core::{Parameters, Purpose, Seed, Trainer};
+use commonweal_data::{Dataset, ExampleShape};
+use commonweal_train::{BuiltInTrainer, Model};
+use commonweal_worker::{DataSet, WorkerTrainer, Workers};
+
+use crate::crew::{Crew, Slot};
+use crate::environment::Environment;
+use crate::error::SimulationError;
+use crate::federation::Federation;
+use crate::model_file::load_model;
+use crate::worker_data::WorkerData;
+
+/// A trainer of the caller's own, in Rust.
+pub(crate) struct OwnTrainer {
+    pub(crate) make: MakeTrainer,
+    pub(crate) initial: Option<MakeInitial>,
+}
+
+/// Makes a thread's trainer for a data set.
+pub type MakeTrainer = Box<dyn Fn(&Arc<Dataset>) -> Box<dyn Trainer> + Send + Sync>;
+
+/// Makes the initial model of `model.kind = "external"` from a seed, for examples of this shape.
+pub type MakeInitial = Box<dyn Fn(&Seed, &ExampleShape) -> Parameters + Send + Sync>;
+
+/// The threads of a run, and the model that it begins with.
+pub(crate) struct Start {
+    pub(crate) crew: Crew<Slot>,
+    pub(crate) initial: Parameters,
+}
+
+impl Start {
+    /// Starts what the job names.
+    pub(crate) fn of(
+        federation: &Federation,
+        own: Option<&OwnTrainer>,
+        environment: &Environment,
+    ) -> Result<Self, SimulationError> {
+        let name = federation.job.training.trainer.as_str();
+        let (trainers, initial) = match own {
+            Some(own) => own_trainers(federation, own, environment)?,
+            None if name == BUILT_IN_TRAINER => built_in(federation, environment)?,
+            None => workers(federation, name, environment)?,
+        };
+        let initial = match &federation.job.model.init {
+            Some(path) => load_model(&environment.base.join(path), initial.layout())?,
+            None => initial,
+        };
+        Ok(Self {
+            crew: Crew::trainers(trainers)?,
+            initial,
+        })
+    }
+}
+
+type Trainers = Vec<Box<dyn Trainer>>;
+
+fn built_in(
+    federation: &Federation,
+    environment: &Environment,
+) -> Result<(Trainers, Parameters), SimulationError> {
+    let model = Arc::new(model(federation)?);
+    let initial = model.initial(&initial_seed(federation));
+    let trainer = || BuiltInTrainer::new(Arc::clone(&model), Arc::clone(&federation.data));
+    let threads = environment.threads(federation.job.simulation.threads);
+    let trainers = (0..threads)
+        .map(|_| Box::new(trainer()) as Box<dyn Trainer>)
+        .collect();
+    Ok((trainers, initial))
+}
+
+fn own_trainers(
+    federation: &Federation,
+    own: &OwnTrainer,
+    environment: &Environment,
+) -> Result<(Trainers, Parameters), SimulationError> {
+    let seed = initial_seed(federation);
+    let initial = match &own.initial {
+        Some(initial) => initial(&seed, &federation.data.shape()),
+        None => model(federation)?.initial(&seed),
+    };
+    let threads = environment.threads(federation.job.simulation.threads);
+    let trainers = (0..threads).map(|_| (own.make)(&federation.data)).collect();
+    Ok((trainers, initial))
+}
+
+fn workers(
+    federation: &Federation,
+    name: &str,
+    environment: &Environment,
+) -> Result<(Trainers, Parameters), SimulationError> {
+    let spec = federation.job.simulation.trainers.get(name).cloned();
+    let spec = spec.ok_or_else(|| SimulationError::UnknownTrainer {
+        trainer: name.to_owned(),
+    })?;
+    let data: Arc<dyn DataSet> = Arc::new(WorkerData::new(Arc::clone(&federation.data)));
+    let working: PathBuf = environment.base.clone();
+    let workers = Workers::new(
+        name,
+        spec,
+        &working,
+        Arc::clone(&environment.lines),
+        Some(data),
+    )?;
+    let mut trainers: Vec<WorkerTrainer> = workers.trainers()?;
+    let seed = initial_seed(federation);
+    let initial = match (&federation.job.model.kind, trainers.first_mut()) {
+        (ModelKind::External, Some(trainer)) => trainer.initial(&seed, &mut ())?,
+        _ => model(federation)?.initial(&seed),
+    };
+    let trainers = trainers
+        .into_iter()
+        .map(|trainer| Box::new(trainer) as Box<dyn Trainer>)
+        .collect();
+    Ok((trainers, initial))
+}
+
+/// The job's built-in model for these data.
+pub(crate) fn model(federation: &Federation) -> Result<Model, SimulationError> {
+    match federation.job.model.kind {
+        ModelKind::External => Err(SimulationError::NoExternalModel),
+        _ => Ok(Model::build(
+            &federation.job.model,
+            &federation.data.shape(),
+        )?),
+    }
+}
+
+fn initial_seed(federation: &Federation) -> Seed {
+    federation.seed().derive(Purpose::Initial, 0, None)
+}

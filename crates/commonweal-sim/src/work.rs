@@ -1,0 +1,246 @@
+//! What a thread does for one client of a round: prepare, train or evaluate, and protect the result.
+
+use std::sync::{Mutex, PoisonError};
+
+use commonweal_core::{
+    ClientIndex, ClientRows, EvaluatePlan, MetricSpec, MetricSums, Parameters, Payload, Progress,
+    Task, TaskKind, TrainError, TrainPlan,
+};
+use commonweal_data::{Partition, Preparation, Source};
+
+use crate::crew::Slot;
+use crate::error::SimulationError;
+use crate::file::FileError;
+use crate::states::{StagedState, StateError, StateStore};
+
+/// The clients' side of a round, done with what a thread has for itself.
+pub(crate) trait Work<S>: Sync {
+    /// What the client's part costs, in any unit: the most expensive come first.
+    fn cost(&self, client: ClientIndex) -> usize;
+
+    /// Whether the client has anything to do its part with; others decline.
+    fn takes_part(&self, client: ClientIndex) -> bool {
+        self.cost(client) > 0
+    }
+
+    /// Does the client's part.
+    fn perform(
+        &self,
+        slot: &mut S,
+        client: ClientIndex,
+        task: &Task,
+        progress: &mut dyn Progress,
+    ) -> Result<Report, WorkError>;
+}
+
+/// What a client sends, and the state that it keeps if that is counted.
+pub(crate) struct Report {
+    pub(crate) message: Payload,
+    pub(crate) state: StagedState,
+}
+
+/// Why there is no report.
+pub(crate) enum WorkError {
+    /// The client takes no part; the round goes on.
+    Client(String),
+    /// The run cannot go on.
+    Fatal(SimulationError),
+}
+
+/// Sums up the columns of the clients' training rows.
+pub(crate) struct Preparing<'a> {
+    pub(crate) preparation: &'a Preparation,
+    pub(crate) source: &'a Source,
+    pub(crate) partition: &'a Partition,
+}
+
+impl Work<()> for Preparing<'_> {
+    fn cost(&self, client: ClientIndex) -> usize {
+        self.partition.train_len(client)
+    }
+
+    fn perform(
+        &self,
+        _slot: &mut (),
+        client: ClientIndex,
+        task: &Task,
+        _progress: &mut dyn Progress,
+    ) -> Result<Report, WorkError> {
+        let rows = self.partition.train(client);
+        let sums = self.preparation.contribution(self.source, &rows);
+        // A column that one client cannot sum up makes every later round meaningless.
+        let sums = sums.map_err(|source| {
+            let client = self.partition.name(client);
+            WorkError::Fatal(SimulationError::Prepare { client, source })
+        })?;
+        Ok(Report {
+            message: Payload::prepare(task.base, &sums),
+            state: StagedState::NONE,
+        })
+    }
+}
+
+/// Trains the model on the clients' training rows.
+pub(crate) struct Training<'a> {
+    pub(crate) partition: &'a Partition,
+    pub(crate) model: &'a Parameters,
+    pub(crate) states: &'a StateStore,
+}
+
+impl Training<'_> {
+    fn train(
+        &self,
+        slot: &mut Slot,
+        client: ClientIndex,
+        task: &Task,
+        plan: &TrainPlan,
+        progress: &mut dyn Progress,
+    ) -> Result<Report, WorkError> {
+        let name = self.partition.name(client);
+        let train = self.partition.train(client);
+        let rows = ClientRows {
+            client: &name,
+            train: &train,
+            test: self.partition.test(client),
+        };
+        let state = self.states.load(client)?;
+        let (model, entropy) = (self.model, slot.entropy.draw());
+        let (update, state) = slot
+            .trainer
+            .train(task, plan, rows, model, state, entropy, progress)?;
+        let message = plan
+            .pipeline
+            .on_client(update, task.base, &task.seed, slot.entropy.draw())
+            .map_err(|error| WorkError::Client(error.to_string()))?;
+        Ok(Report {
+            message,
+            state: self.states.stage(&state)?,
+        })
+    }
+}
+
+impl Work<Slot> for Training<'_> {
+    fn cost(&self, client: ClientIndex) -> usize {
+        self.partition.train_len(client)
+    }
+
+    fn perform(
+        &self,
+        slot: &mut Slot,
+        client: ClientIndex,
+        task: &Task,
+        progress: &mut dyn Progress,
+    ) -> Result<Report, WorkError> {
+        match &task.kind {
+            TaskKind::Train(plan) => self.train(slot, client, task, plan, progress),
+            _ => Err(other_task(task)),
+        }
+    }
+}
+
+/// Measures the model on the clients' test rows.
+pub(crate) struct Evaluating<'a> {
+    pub(crate) partition: &'a Partition,
+    pub(crate) model: &'a Parameters,
+    pub(crate) states: &'a StateStore,
+    /// What each client measured, in no order.
+    pub(crate) found: Mutex<Vec<ClientMetrics>>,
+}
+
+/// One client's metrics, in the order of the spec.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientMetrics {
+    pub(crate) client: ClientIndex,
+    pub(crate) values: Vec<Option<f64>>,
+}
+
+impl Evaluating<'_> {
+    /// What each client measured, in the order of the population.
+    pub(crate) fn found(self) -> Vec<ClientMetrics> {
+        let mut found = self
+            .found
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        found.sort_unstable_by_key(|metrics| metrics.client);
+        found
+    }
+
+    fn evaluate(
+        &self,
+        slot: &mut Slot,
+        client: ClientIndex,
+        task: &Task,
+        plan: &EvaluatePlan,
+        progress: &mut dyn Progress,
+    ) -> Result<Report, WorkError> {
+        let name = self.partition.name(client);
+        let test = self.partition.test(client);
+        let rows = ClientRows {
+            client: &name,
+            train: &[],
+            test,
+        };
+        let state = self.states.load(client)?;
+        let sums = slot
+            .trainer
+            .evaluate(task, plan, rows, self.model, &state, progress)?;
+        self.remember(client, &plan.metrics, &sums);
+        Ok(Report {
+            message: Payload::metrics(task.base, &sums),
+            state: StagedState::NONE,
+        })
+    }
+
+    fn remember(&self, client: ClientIndex, spec: &MetricSpec, sums: &MetricSums) {
+        let values = spec.values(sums).map(|(_, value)| value).collect();
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.push(ClientMetrics { client, values });
+    }
+}
+
+impl Work<Slot> for Evaluating<'_> {
+    fn cost(&self, client: ClientIndex) -> usize {
+        self.partition.test(client).len()
+    }
+
+    fn perform(
+        &self,
+        slot: &mut Slot,
+        client: ClientIndex,
+        task: &Task,
+        progress: &mut dyn Progress,
+    ) -> Result<Report, WorkError> {
+        match &task.kind {
+            TaskKind::Evaluate(plan) => self.evaluate(slot, client, task, plan, progress),
+            _ => Err(other_task(task)),
+        }
+    }
+}
+
+fn other_task(task: &Task) -> WorkError {
+    WorkError::Client(format!(
+        "the task {} is of another kind than the round",
+        task.id
+    ))
+}
+
+impl From<TrainError> for WorkError {
+    fn from(error: TrainError) -> Self {
+        match error {
+            TrainError::TrainerLost { what } => Self::Fatal(SimulationError::TrainerLost { what }),
+            error => Self::Client(error.to_string()),
+        }
+    }
+}
+
+impl From<StateError> for WorkError {
+    fn from(error: StateError) -> Self {
+        Self::Fatal(error.into())
+    }
+}
+
+impl From<FileError> for WorkError {
+    fn from(error: FileError) -> Self {
+        Self::Fatal(error.into())
+    }
+}

@@ -1,0 +1,54 @@
+//! A simulation learns, and leaves behind what it promises.
+
+mod common;
+
+use commonweal_sim::client_table::read_clients;
+use commonweal_sim::file::read_bytes;
+use commonweal_sim::folder::RunFolder;
+use commonweal_sim::history::read_history;
+use commonweal_sim::model_file::load_model;
+use commonweal_sim::partition_table::PartitionTable;
+use commonweal_sim::record::Summary;
+
+#[test]
+fn twenty_clients_learn_to_read_digits_together() {
+    let job = common::digits(60, "[evaluation]\nevery = 20\n");
+    let finished = common::finish(job, common::environment(2, None));
+    let accuracy = finished.summary.federated["accuracy"].mean;
+    assert!(accuracy > 0.9, "{accuracy}");
+    assert_eq!(finished.folder, None);
+}
+
+#[test]
+fn a_finished_run_folder_holds_every_record() {
+    let runs = tempfile::tempdir().unwrap();
+    let job = common::digits(4, "[evaluation]\nevery = 2\n");
+    let finished = common::finish(job, common::environment(2, Some(runs.path())));
+    let folder = RunFolder::open(&finished.folder.unwrap()).unwrap();
+    assert_eq!(folder.name(), "digits-1");
+
+    let history = read_history(read_bytes(&folder.history()).unwrap().as_slice()).unwrap();
+    let rounds: Vec<_> = history
+        .iter()
+        .map(|row| (row.round, row.metrics.len()))
+        .collect();
+    assert_eq!(rounds, [(1, 0), (2, 2), (3, 0), (4, 2)]);
+    assert!(
+        history
+            .iter()
+            .all(|row| row.cohort == 5 && row.reported == 5 && row.refused == 0)
+    );
+
+    let summary: Summary = serde_json::from_slice(&read_bytes(&folder.summary()).unwrap()).unwrap();
+    assert_eq!(summary, finished.summary);
+    assert_eq!(summary.train_rows + summary.test_rows, 1797);
+
+    let model = load_model(&folder.model(), finished.model.layout()).unwrap();
+    assert_eq!(model.digest().to_string(), summary.digest);
+
+    let clients = read_clients(read_bytes(&folder.clients()).unwrap().as_slice()).unwrap();
+    let rows: u64 = clients.iter().map(|client| client.train_rows).sum();
+    assert!(rows <= summary.train_rows);
+    let partition = PartitionTable::read(read_bytes(&folder.partition()).unwrap().as_slice());
+    assert_eq!(partition.unwrap().clients.len(), 20);
+}
