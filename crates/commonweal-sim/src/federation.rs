@@ -12,6 +12,7 @@ use crate::crew::Crew;
 use crate::drive::{Drive, RoundEnd};
 use crate::entropy_source::EntropySource;
 use crate::error::SimulationError;
+use crate::source::complete;
 use crate::work::Preparing;
 
 /// What a run of one seed starts from.
@@ -38,15 +39,16 @@ impl Federation {
         let mut job = job.clone();
         job.seed = seed;
         let manifest = Manifest::of(&job);
+        let section = complete(&job.data)?;
         let root = Seed::from(seed);
         let test = HoldOut {
-            fraction: job.data.test.unwrap_or(0.2),
-            stratify: job.data.stratify,
+            fraction: section.test.unwrap_or(0.2),
+            stratify: section.stratify,
             by_client: false,
         };
         let partition = Partition::simulated(source.roster(), &job.simulation, test, &root)?;
         let start = Instant::now();
-        let preparation = Preparation::new(source, &job.data)?;
+        let preparation = Preparation::new(source, &section)?;
         let is_prepared = !preparation.spec().columns.is_empty();
         let prepared = match is_prepared {
             true => prepare(

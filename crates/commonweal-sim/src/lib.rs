@@ -39,5 +39,5 @@ pub use entropy_source::NoEntropy;
 pub use environment::{Environment, LineSink};
 pub use error::SimulationError;
 pub use simulation::{Ending, Finished, Simulation};
-pub use source::{SourceError, read_source};
+pub use source::{SourceError, complete, read_source};
 pub use trainers::{MakeInitial, MakeTrainer};

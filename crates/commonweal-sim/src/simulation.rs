@@ -20,7 +20,7 @@ use crate::origin::Origin;
 use crate::record::Summary;
 use crate::result::{Final, write_federation};
 use crate::seed::{SeedEnding, SeedJob};
-use crate::source::read_source;
+use crate::source::{complete, read_source};
 use crate::trainers::OwnTrainer;
 
 /// A job with its data, ready to run.
@@ -66,7 +66,7 @@ impl Simulation {
     /// [`SimulationError`]: the data are not there or faulty.
     pub fn new(job: Job, environment: Environment) -> Result<Self, SimulationError> {
         let started_at = Instant::now();
-        let source = read_source(&job.data, &environment)?;
+        let source = read_source(&complete(&job.data)?, &environment)?;
         Ok(Self {
             job,
             environment,

