@@ -4,7 +4,7 @@ import unittest
 
 import numpy as np
 
-from parent import Parent, cw
+from parent import PYTHON, Parent, cw
 
 ADD_ONE = """
     import commonweal_worker as cw
@@ -82,6 +82,18 @@ class Training(unittest.TestCase):
         with Parent(code) as parent:
             parent.ask("train", model={"w": np.zeros(1, np.float32)})
             self.assertEqual(parent.receive(skip=("progress",))[0]["type"], "heartbeat")
+
+
+class Documentation(unittest.TestCase):
+    def test_the_first_program_of_the_documentation_trains(self):
+        text = (PYTHON.parent / "docs" / "writing-a-trainer.md").read_text()
+        code = text.split("```python\n")[1].split("```")[0]
+        data = {"features": np.ones((8, 2), np.float32), "values": np.ones(8, np.float32)}
+        model = {"weight": np.zeros((1, 2), np.float32), "bias": np.zeros(1, np.float32)}
+        with Parent(code, data=data) as parent:
+            header, tensors = parent.answer("train", model=model, batch_size=3)
+            self.assertEqual((header["type"], header["loss"]), ("update", 1.0))
+            self.assertEqual(tensors["model.weight"].tolist(), [[0.5, 0.5]])
 
 
 class Plans(unittest.TestCase):

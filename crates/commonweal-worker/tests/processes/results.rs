@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
+use commonweal_core::job::Job;
 use commonweal_core::{ClientState, ExportType, MetricKind, Scope};
 use commonweal_worker::{DataSet, Dtype, Entry};
 
@@ -169,4 +171,14 @@ fn the_data_set_is_written_for_a_worker_that_asks() {
 fn a_dropped_trainer_leaves_no_process() {
     let worker = Scripted::start("cat 3>&1 > told; touch ended", &[]);
     assert!(worker.left("ended"));
+}
+
+#[test]
+fn the_examples_jobs_name_trainers_that_they_say_how_to_start() {
+    for name in ["job.toml", "digits.toml"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pytorch");
+        let job = Job::parse(&fs::read_to_string(folder.join(name)).unwrap()).unwrap();
+        let spec = &job.simulation.trainers[&job.training.trainer];
+        assert!(folder.join(&spec.command[1]).exists(), "{name}");
+    }
 }
