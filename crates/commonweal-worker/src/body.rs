@@ -123,7 +123,7 @@ pub(crate) fn request(
 ///
 /// # Errors
 /// A tensor is missing, unknown, of another shape or type, or not finite.
-pub(crate) fn update(layout: &Layout, body: &[u8]) -> Result<(Vec<f32>, ClientState), BodyError> {
+pub fn update(layout: &Layout, body: &[u8]) -> Result<(Vec<f32>, ClientState), BodyError> {
     let tensors = Tensors::parse(body)?;
     let mut values = vec![0.0; layout.len()];
     let mut state = Archive::default();
@@ -175,7 +175,7 @@ pub(crate) fn update(layout: &Layout, body: &[u8]) -> Result<(Vec<f32>, ClientSt
 ///
 /// # Errors
 /// The tensors make no model, or the body does not hold their values.
-pub(crate) fn initial(specs: Vec<TensorSpec>, body: &[u8]) -> Result<Parameters, BodyError> {
+pub fn initial(specs: Vec<TensorSpec>, body: &[u8]) -> Result<Parameters, BodyError> {
     let layout = Arc::new(Layout::new(specs)?);
     let tensors = Tensors::parse(body)?;
     // The body holds every value, so memory follows what has arrived and not what was declared.
@@ -205,7 +205,7 @@ pub(crate) fn initial(specs: Vec<TensorSpec>, body: &[u8]) -> Result<Parameters,
 ///
 /// # Errors
 /// A tensor is missing or of another length, or a value cannot be counted.
-pub(crate) fn metrics(spec: &MetricSpec, body: &[u8]) -> Result<MetricSums, BodyError> {
+pub fn metrics(spec: &MetricSpec, body: &[u8]) -> Result<MetricSums, BodyError> {
     let tensors = Tensors::parse(body)?;
     let losses = tensors.numbers("loss")?;
     let column = |name: &'static str| -> Result<Vec<f64>, BodyError> {

@@ -1,11 +1,11 @@
 //! Training in a worker process of any language, over pipes.
 //!
 //! [`Workers`] knows how processes are started; each of its [`WorkerTrainer`]s keeps one alive and speaks
-//! the protocol of `docs/worker-protocol.md` with it. [`Frame`] and [`ReplyHeader`] parse what comes from
-//! a process and are pure; only `process` owns threads and pipes.
+//! the protocol of `docs/worker-protocol.md` with it. [`Frame`], [`ReplyHeader`] and [`body`] read what comes
+//! from a process and are pure; only `process` owns threads and pipes.
 
 mod archive;
-mod body;
+pub mod body;
 mod data;
 mod error;
 mod frame;
