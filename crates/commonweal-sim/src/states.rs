@@ -229,6 +229,11 @@ impl Inner {
     }
 
     fn read(&mut self, client: u32, record: Record) -> Result<ClientState, StateError> {
+        if record.length == 0 {
+            // A log without a byte need not exist.
+            let (version, bytes) = (record.version, Vec::new());
+            return Ok(ClientState { version, bytes });
+        }
         let path = self.path();
         let damaged = || StateError::Record {
             client,
