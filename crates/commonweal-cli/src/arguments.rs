@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{completions, job, new, plot, report, runs};
+use crate::command::{bench, completions, job, new, plot, report, resume, runs, simulate};
 use crate::exit;
 
 /// Trains one model across data that never leaves its owners.
@@ -56,16 +56,22 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Train on this machine: the whole federation, simulated
+    Simulate(simulate::Simulate),
     /// Write a job file to start from, out of a template or your own table
     New(new::New),
     /// List the runs
     Runs(runs::Runs),
+    /// Go on with a run that was interrupted
+    Resume(resume::Resume),
     /// Draw one metric of several runs into one SVG
     Plot(plot::Plot),
     /// Make the report of a run again
     Report(report::Report),
     /// Explain and check job files
     Job(job::JobCommand),
+    /// Measure this machine and what the program makes of it
+    Bench(bench::Bench),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }

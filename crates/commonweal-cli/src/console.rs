@@ -5,19 +5,19 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
 /// Version of the events on stdout: `"v":1`.
 const EVENT_VERSION: u8 = 1;
 
-/// The two streams, and how much is said on them.
-#[derive(Debug, Default)]
+/// The two streams, and how much is said on them. Clones share what they know of the reader.
+#[derive(Clone, Debug, Default)]
 pub struct Console {
     json: bool,
     quiet: bool,
-    closed: OnceLock<io::Error>,
+    closed: Arc<OnceLock<io::Error>>,
 }
 
 /// An event that has a name beside its body.
@@ -43,7 +43,7 @@ impl Console {
         Self {
             json,
             quiet,
-            closed: OnceLock::new(),
+            closed: Arc::default(),
         }
     }
 
@@ -127,7 +127,14 @@ impl Console {
         }
     }
 
-    /// One line on stderr that is always said.
+    /// One line on stderr, unless stdout has an event that says the same.
+    pub fn always(&self, text: impl Display) {
+        if !self.json {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// A warning on stderr; it is always said.
     pub fn warn(&self, text: impl Display) {
         let _ = writeln!(io::stderr(), "warning: {text}");
     }

@@ -2,15 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use commonweal_core::SnapshotError;
 use commonweal_core::job::reference::NoSuchKey;
 use commonweal_core::job::{self, JobError, JobErrors, Place};
+use commonweal_data::registry;
 use commonweal_data::table::SchemaError;
+use commonweal_sim::checkpoint::CheckpointError;
 use commonweal_sim::file::FileError;
+use commonweal_sim::{SimulationError, SourceError};
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::bench::WatchError;
 use crate::console::Console;
 use crate::exit::Exit;
+use crate::nearest::nearest;
 
 /// Why a command failed.
 #[derive(Debug, Error)]
@@ -32,6 +38,18 @@ pub enum Failure {
     /// A key that a job file does not have.
     #[error(transparent)]
     NoKey(#[from] NoSuchKey),
+    /// A simulation that cannot start or go on.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
+    /// A resumed run that was to get another job.
+    #[error("a resumed run keeps its own job: --set, --seed and --seeds do not go with it")]
+    OtherJob,
+    /// A run that has no rounds left.
+    #[error("{} is finished", run.display())]
+    AlreadyFinished {
+        /// The run folder.
+        run: PathBuf,
+    },
     /// A table that a job cannot be made for.
     #[error("{}: {source}", path.display())]
     Schema {
@@ -47,6 +65,22 @@ pub enum Failure {
         path: PathBuf,
         /// What is missing, and what to do.
         reason: String,
+    },
+    /// No benchmark of that name.
+    #[error("there is no benchmark {name:?}")]
+    NoBenchmark {
+        /// What was asked for.
+        name: String,
+        /// The nearest name that there is.
+        nearest: Option<String>,
+    },
+    /// A benchmark that could not run.
+    #[error("{name}: {source}")]
+    Bench {
+        /// Its name.
+        name: &'static str,
+        /// Why not.
+        source: WatchError,
     },
     /// No signal handler.
     #[error("Ctrl-C cannot be caught: {0}")]
@@ -131,17 +165,20 @@ impl Failure {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
+            Self::Simulation(error) => exit_of(error),
+            Self::OtherJob | Self::AlreadyFinished { .. } => Exit::Usage,
             Self::File(_) | Self::Signal(_) | Self::Record { .. } => Exit::Failed,
             Self::Schema { source, .. } => match source {
                 SchemaError::Csv(_) => Exit::Failed,
                 _ => Exit::Usage,
             },
-            Self::TooLittle { .. } => Exit::Failed,
+            Self::TooLittle { .. } | Self::Bench { .. } => Exit::Failed,
             Self::Exists { .. }
             | Self::NoRun { .. }
             | Self::NoJob(_)
             | Self::Job { .. }
             | Self::NoMetric { .. }
+            | Self::NoBenchmark { .. }
             | Self::Unfinished { .. }
             | Self::NoKey(_) => Exit::Usage,
         }
@@ -161,6 +198,22 @@ impl Failure {
             Self::NoRun { .. } => {
                 Some("`commonweal runs` lists the runs; --runs-dir names another folder".to_owned())
             }
+            Self::NoBenchmark { nearest, .. } => {
+                let meant = nearest
+                    .as_ref()
+                    .map(|name| format!("did you mean {name:?}? "));
+                let meant = meant.unwrap_or_default();
+                Some(format!("{meant}`commonweal bench --list` lists them all"))
+            }
+            Self::Simulation(SimulationError::Source(SourceError::Unknown { name, .. })) => {
+                let known = registry::all().iter().map(|known| known.name);
+                nearest(name, known).map(|name| format!("did you mean {name:?}?"))
+            }
+            Self::OtherJob => Some("start a new run with `commonweal simulate`".to_owned()),
+            Self::AlreadyFinished { run } => Some(format!(
+                "`commonweal evaluate {}` measures its model",
+                run.display()
+            )),
             Self::Unfinished { run } => {
                 Some(format!("`commonweal resume {}` finishes it", run.display()))
             }
@@ -210,6 +263,28 @@ impl Problem {
             nearest,
             message: error.to_string(),
         }
+    }
+}
+
+/// The exit code of a simulation that cannot start or go on.
+fn exit_of(error: &SimulationError) -> Exit {
+    use SimulationError as E;
+    match error {
+        E::Abandoned { .. } | E::PrepareAbandoned { .. } => Exit::Abandoned,
+        E::Job(_)
+        | E::Partition(_)
+        | E::Model(_)
+        | E::RunSpec(_)
+        | E::UnknownTrainer { .. }
+        | E::NoExternalModel
+        | E::Source(SourceError::Unknown { .. }) => Exit::Usage,
+        E::Snapshot {
+            source:
+                SnapshotError::OtherJob { .. } | SnapshotError::OtherData | SnapshotError::OtherModel,
+            ..
+        }
+        | E::Checkpoint(CheckpointError::OtherSimulation { .. }) => Exit::Refused,
+        _ => Exit::Failed,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Federated learning from one binary: simulate, deploy, inspect.
 
 pub mod arguments;
+pub mod bench;
 pub mod command;
 pub mod console;
 pub mod context;
@@ -17,6 +18,7 @@ pub mod run_record;
 pub mod study_name;
 pub mod template;
 mod text_table;
+mod training;
 
 use std::ffi::OsString;
 

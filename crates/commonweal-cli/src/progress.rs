@@ -19,6 +19,7 @@ pub struct Progress<'a> {
     interrupt: Interrupt,
     view: View,
     last: Last,
+    finished: Option<Event>,
 }
 
 /// How progress is drawn.
@@ -54,6 +55,14 @@ impl<'a> Progress<'a> {
             interrupt,
             view,
             last: Last::default(),
+            finished: None,
+        }
+    }
+
+    /// Says that the run is over: its last event, held back until all its files are there.
+    pub fn conclude(self) {
+        if let Some(event) = &self.finished {
+            self.console.tagged(event);
         }
     }
 
@@ -67,7 +76,10 @@ impl<'a> Progress<'a> {
 
 impl Observer for Progress<'_> {
     fn event(&mut self, event: &Event) {
-        self.console.tagged(event);
+        match event {
+            Event::Finished { .. } => self.finished = Some(event.clone()),
+            _ => self.console.tagged(event),
+        }
         if self.console.is_closed() {
             self.interrupt.raise();
         }

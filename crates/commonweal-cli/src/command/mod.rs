@@ -1,11 +1,14 @@
 //! The commands, one a file.
 
+pub mod bench;
 pub mod completions;
 pub mod job;
 pub mod new;
 pub mod plot;
 pub mod report;
+pub mod resume;
 pub mod runs;
+pub mod simulate;
 
 use crate::arguments::Command;
 use crate::context::Context;
@@ -18,11 +21,14 @@ use crate::failure::Failure;
 /// [`Failure`], which knows its exit code and what to do next.
 pub fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::Simulate(command) => command.run(context),
+        Command::Resume(command) => command.run(context),
         Command::New(command) => command.run(context),
         Command::Job(command) => command.run(context),
         Command::Runs(command) => command.run(context),
         Command::Plot(command) => command.run(context),
         Command::Report(command) => command.run(context),
+        Command::Bench(command) => command.run(context),
         Command::Completions(command) => command.run(context),
     }
 }

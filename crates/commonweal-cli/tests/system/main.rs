@@ -1,0 +1,10 @@
+//! The whole program, as a user runs it: arguments in; events, exit codes and files out.
+
+#![expect(clippy::unwrap_used, reason = "what fails here is the claim")]
+
+mod doors;
+mod faults;
+mod interrupt;
+mod new;
+mod program;
+mod reproducible;
