@@ -22,7 +22,15 @@ pub struct Round {
     phase: Phase,
     members: Members,
     cohort: u32,
-    queue: VecDeque<Queued>,
+    /// Invitations, dismissals and folds: before any further task, so that reports do not pile up with a driver
+    /// that does one thing after another.
+    queue: VecDeque<Action>,
+    /// Clients whose task is still to be made.
+    to_configure: VecDeque<ClientIndex>,
+    /// Messages of the session: after all tasks.
+    to_send: VecDeque<Action>,
+    /// Comes last.
+    end: Option<Action>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +44,6 @@ enum Phase {
     Over,
 }
 
-/// An action whose task is made only when it is polled.
-enum Queued {
-    Configure(ClientIndex),
-    Other(Action),
-}
-
 impl Round {
     /// Opens a round and invites its clients. `entropy` is for the session.
     pub fn new(
@@ -52,7 +54,7 @@ impl Round {
     ) -> Self {
         spec.minimum = spec.minimum.max(1);
         let members = Members::new(core::mem::take(&mut spec.cohort.invited));
-        let invite = |client| Queued::Other(Action::Invite { client });
+        let invite = |client| Action::Invite { client };
         let queue = members.of(State::Invited).into_iter().map(invite).collect();
         let phase = Phase::Selection;
         let entropy = Some(entropy);
@@ -64,6 +66,9 @@ impl Round {
             members,
             cohort: 0,
             queue,
+            to_configure: VecDeque::new(),
+            to_send: VecDeque::new(),
+            end: None,
         };
         round.close_if_due(now);
         round.advance(now);
@@ -95,13 +100,16 @@ impl Round {
 
     /// The next thing to do, in order.
     pub fn poll_action(&mut self) -> Option<Action> {
-        Some(match self.queue.pop_front()? {
-            Queued::Configure(client) => Action::Configure {
-                client,
-                task: self.task_of(client),
-            },
-            Queued::Other(action) => action,
-        })
+        if let Some(action) = self.queue.pop_front() {
+            return Some(action);
+        }
+        while let Some(client) = self.to_configure.pop_front() {
+            if self.members.state(client) == Some(State::Working) {
+                let task = self.task_of(client);
+                return Some(Action::Configure { client, task });
+            }
+        }
+        self.to_send.pop_front().or_else(|| self.end.take())
     }
 
     /// When an [`Event::Tick`] is due at the latest, if nothing else happens before.
@@ -261,8 +269,7 @@ impl Round {
             .reserve
             .find(|&client| members.invite(client))
         {
-            self.queue
-                .push_back(Queued::Other(Action::Invite { client }));
+            self.queue.push_back(Action::Invite { client });
         }
     }
 
@@ -320,8 +327,7 @@ impl Round {
         // Over-selected clients that never came leave fewer to wait for.
         self.spec.cohort.goal = self.spec.cohort.goal.clamp(self.spec.minimum, self.cohort);
         self.phase = Phase::Reporting;
-        self.queue
-            .extend(cohort.iter().map(|&client| Queued::Configure(client)));
+        self.to_configure.extend(&cohort);
         if let Some(entropy) = self.entropy.take() {
             self.session.begin(&cohort, entropy, now);
         }
@@ -362,12 +368,11 @@ impl Round {
 
     fn end(&mut self, action: Action) {
         self.phase = Phase::Over;
-        self.queue.push_back(Queued::Other(action));
+        self.end = Some(action);
     }
 
     fn dismiss(&mut self, client: ClientIndex, refusal: Refusal) {
-        self.queue
-            .push_back(Queued::Other(Action::Dismiss { client, refusal }));
+        self.queue.push_back(Action::Dismiss { client, refusal });
     }
 
     /// Does what the session wants.
@@ -381,11 +386,11 @@ impl Round {
                     step,
                     message,
                 } => {
-                    self.queue.push_back(Queued::Other(Action::Send {
+                    self.to_send.push_back(Action::Send {
                         client,
                         step,
                         message,
-                    }));
+                    });
                 }
                 SessionAction::Fold {
                     from: client,
@@ -393,8 +398,7 @@ impl Round {
                 } => {
                     if self.members.state(client) == Some(State::Working) {
                         self.members.set(client, State::Folding);
-                        self.queue
-                            .push_back(Queued::Other(Action::Fold { client, message }));
+                        self.queue.push_back(Action::Fold { client, message });
                     }
                 }
                 SessionAction::Fail { client, refusal } => {
