@@ -2,6 +2,7 @@
 //!
 //! Times are the least of several runs: what the work costs when nothing else disturbs it. An argument chooses
 //! the parts whose name contains it.
+#![expect(clippy::expect_used, reason = "a bench has nobody to report to")]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use commonweal_core::job::{CohortSize, Decay, Schedule};
 use commonweal_core::{
     Action, ClientIndex, ClientPipeline, ClientUpdate, Digest, Entropy, Event, ExportType, Fold,
     Layout, LocalOptimizer, Mean, MetricKind, MetricSpec, ModelVersion, Parameters, Payload,
-    Poisson, Population, Quantizer, Randomness, Rule, Run, RunSpec, Scope, Seed, Selector,
+    Poisson, Population, Quantizer, Randomness, Report, Rule, Run, RunSpec, Scope, Seed, Selector,
     ServerPipeline, Step, Strategy, TaskKind, TensorSpec, Time, TrainPlan, Uniform, Weight,
     Weighting,
 };
@@ -58,44 +59,45 @@ fn bookkeeping() {
     let run = Run::new(spec(), Parameters::zeros(layout));
     let values = vec![0.001_f32; 7850];
     let mut clients = 0;
-    let time = least(|| {
-        let run_round = || {
-            let mut round = run.open_round(&population, None, entropy(), Time::START);
-            let fold = Arc::clone(round.fold());
-            let mut accumulator = fold.zero();
-            while let Some(action) = round.poll_action() {
-                let event = match action {
-                    Action::Invite { client } => Event::CheckIn { client },
-                    Action::Configure { client, task } => {
-                        let TaskKind::Train(plan) = &task.kind else {
-                            return 0;
-                        };
-                        let message = report(&plan.pipeline, values.clone(), task.base, &task.seed);
-                        Event::Report {
-                            client,
-                            task: task.id,
-                            step: Step(0),
-                            message,
-                        }
-                    }
-                    Action::Fold { client, message } => {
-                        let folded = fold.accumulate(&mut accumulator, client, message);
-                        folded.expect("the report is honest");
-                        Event::Folded { client }
-                    }
-                    Action::Commit(committed) => return committed.counted().len(),
-                    _ => return 0,
-                };
-                round
-                    .handle(event, Time::START)
-                    .expect("nothing is out of order");
-            }
-            0
-        };
-        clients = run_round();
-    });
+    let time = least(|| clients = play(&run, &population, &values));
     let each = 1e6 * time.as_secs_f64() / clients as f64;
     println!("round of {clients} × 7,850 values without training: {each:.2} µs a client");
+}
+
+/// Plays one round and returns how many clients were counted.
+fn play(run: &Run, population: &Population, values: &[f32]) -> usize {
+    let mut round = run.open_round(population, None, entropy(), Time::START);
+    let fold = Arc::clone(round.fold());
+    let mut accumulator = fold.zero();
+    while let Some(action) = round.poll_action() {
+        let event = match action {
+            Action::Invite { client } => Event::CheckIn { client },
+            Action::Configure { client, task } => {
+                let TaskKind::Train(plan) = &task.kind else {
+                    return 0;
+                };
+                let (base, seed) = (task.base, &task.seed);
+                let message = report(Vec::new(), &plan.pipeline, values.to_vec(), base, seed);
+                Event::Report {
+                    client,
+                    task: task.id,
+                    step: Step(0),
+                    message,
+                }
+            }
+            Action::Fold { client, message } => {
+                let folded = fold.accumulate(&mut accumulator, client, message);
+                folded.expect("the report is honest");
+                Event::Folded { client }
+            }
+            Action::Commit(committed) => return committed.counted().len(),
+            _ => return 0,
+        };
+        round
+            .handle(event, Time::START)
+            .expect("nothing is out of order");
+    }
+    0
 }
 
 /// From `f32` updates to their `f32` mean, and the parts of it.
@@ -111,8 +113,8 @@ fn aggregation(clients: u32, len: usize) {
     let base = ModelVersion(0);
     let fold = Fold::train(Arc::clone(&server), base, Weight::MAX);
     let seed = Seed::from(1);
-    let distinct = 8;
-    let updates: Vec<Vec<f32>> = (0..distinct)
+    let batch = 4;
+    let updates: Vec<Vec<f32>> = (0..batch)
         .map(|client| {
             (0..len)
                 .map(|at| ((at * 7 + client) % 1001) as f32 * 1e-5)
@@ -120,18 +122,28 @@ fn aggregation(clients: u32, len: usize) {
         })
         .collect();
     let mut parts = [Duration::MAX; 3];
+    let mut spare = Vec::new();
     for _ in 0..7 {
         let mut times = [Duration::ZERO; 3];
         let mut accumulator = fold.zero();
+        let mut reports = Vec::new();
         for client in 0..clients {
-            let values = updates[client as usize % distinct].clone();
+            let values = updates[client as usize % batch].clone();
+            let memory = spare.pop().unwrap_or_default();
             let start = Instant::now();
-            let payload = report(&pipeline, values, base, &seed);
+            let payload = report(memory, &pipeline, values, base, &seed);
             times[0] += start.elapsed();
             let start = Instant::now();
-            let folded = fold.accumulate(&mut accumulator, ClientIndex(client), payload);
-            folded.expect("the report is honest");
+            let report = fold.verify(ClientIndex(client), payload);
+            reports.push(report.expect("the report is honest"));
             times[1] += start.elapsed();
+            if reports.len() == batch || client + 1 == clients {
+                let start = Instant::now();
+                let refused = fold.accumulate_all(&mut accumulator, &mut reports);
+                times[1] += start.elapsed();
+                assert!(refused.is_empty(), "the reports are honest");
+                spare.extend(reports.drain(..).map(Report::into_memory));
+            }
         }
         let start = Instant::now();
         black_box(
@@ -147,7 +159,7 @@ fn aggregation(clients: u32, len: usize) {
     let gigabytes = 4e-9 * f64::from(clients) * len as f64;
     let [protect, accumulate, finish] = parts.map(|part| part.as_secs_f64());
     println!(
-        "aggregate {clients} × {len}: {:.2} GB/s (on_client {:.2}, accumulate {:.2}, on_server {:.1} ms)",
+        "aggregate {clients} × {len}: {:.2} GB/s (on_client {:.2}, verify and accumulate {:.2}, on_server {:.1} ms)",
         gigabytes / (protect + accumulate + finish),
         gigabytes / protect,
         gigabytes / accumulate,
@@ -155,7 +167,13 @@ fn aggregation(clients: u32, len: usize) {
     );
 }
 
-fn report(pipeline: &ClientPipeline, values: Vec<f32>, base: ModelVersion, seed: &Seed) -> Payload {
+fn report(
+    memory: Vec<u8>,
+    pipeline: &ClientPipeline,
+    values: Vec<f32>,
+    base: ModelVersion,
+    seed: &Seed,
+) -> Payload {
     let metrics = MetricSpec::loss().zero();
     let update = ClientUpdate {
         values,
@@ -163,7 +181,7 @@ fn report(pipeline: &ClientPipeline, values: Vec<f32>, base: ModelVersion, seed:
         metrics,
         extras: Vec::new(),
     };
-    let payload = pipeline.on_client(update, base, seed, entropy());
+    let payload = pipeline.on_client_in(memory, update, base, seed, entropy());
     payload.expect("the update is small")
 }
 

@@ -41,7 +41,7 @@ mod wide;
 
 pub use aggregate::{
     Accumulator, Aggregator, CohortBlock, CoordinateMedian, Fold, GridUpdate, Mean, Partial,
-    RobustAggregator, Sum,
+    Report, RobustAggregator, Sum,
 };
 pub use digest::{Digest, DigestError, DigestWriter};
 pub use entropy::Entropy;

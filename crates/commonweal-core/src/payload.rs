@@ -217,10 +217,23 @@ pub(crate) struct UpdateWriter {
 }
 
 impl UpdateWriter {
-    pub(crate) fn new(base: ModelVersion, weight: Weight, metrics: &[i64], values: usize) -> Self {
+    /// Writes into `memory`, whatever it holds.
+    pub(crate) fn new(
+        memory: Vec<u8>,
+        base: ModelVersion,
+        weight: Weight,
+        metrics: &[i64],
+        values: usize,
+    ) -> Self {
         let header = 24 + 8 * metrics.len();
+        let len = header + 4 * values;
         // Zeroed memory is free for large blocks, where writing zeroes would cost a pass.
-        let mut bytes = vec![0; header + 4 * values];
+        let mut bytes = if memory.capacity() < len {
+            vec![0; len]
+        } else {
+            memory
+        };
+        bytes.resize(len, 0);
         bytes[..4].copy_from_slice(&UPDATE);
         bytes[4..12].copy_from_slice(&base.0.to_le_bytes());
         bytes[12..16].copy_from_slice(&weight.value().to_le_bytes());
@@ -250,7 +263,8 @@ mod tests {
     use crate::MetricSpec;
 
     fn update() -> Payload {
-        let mut writer = UpdateWriter::new(ModelVersion(7), Weight::MAX, &[3, -1, 0], 2);
+        let mut writer =
+            UpdateWriter::new(vec![9; 99], ModelVersion(7), Weight::MAX, &[3, -1, 0], 2);
         writer
             .values_mut()
             .copy_from_slice(&[1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
@@ -340,7 +354,7 @@ mod tests {
         ) {
             let (base, weight) = (ModelVersion(base), Weight::try_from(weight).unwrap());
             let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            let mut writer = UpdateWriter::new(base, weight, &metrics, values.len() / 4);
+            let mut writer = UpdateWriter::new(Vec::new(), base, weight, &metrics, values.len() / 4);
             writer.values_mut().copy_from_slice(&values);
             let message = UpdateMessage { base, weight, metrics, values: &values };
             let payload = writer.finish();

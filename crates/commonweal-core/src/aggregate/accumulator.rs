@@ -1,6 +1,7 @@
 //! What becomes of the reports of a task: verified one by one, then folded into one accumulator.
 
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::payload::{Message, UpdateMessage};
@@ -44,6 +45,37 @@ enum Content {
     Prepare(PrepareSums),
 }
 
+/// A verified report of one client, ready to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    from: ClientIndex,
+    payload: Payload,
+    sums: Sums,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Sums {
+    Metrics(MetricSums),
+    Prepare(PrepareSums),
+}
+
+impl Report {
+    /// Whose it is.
+    pub fn from(&self) -> ClientIndex {
+        self.from
+    }
+
+    /// The bytes as they arrived.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// Its memory, to be written again.
+    pub fn into_memory(self) -> Vec<u8> {
+        self.payload.into_bytes()
+    }
+}
+
 /// The updates of a cohort, as far as their rule needs them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Updates {
@@ -55,8 +87,8 @@ pub(crate) struct Updates {
 pub(crate) enum Held {
     /// Only their sum.
     Sum(Partial),
-    /// All of them, each verified.
-    Whole(Vec<(ClientIndex, Payload)>),
+    /// All of them.
+    Whole(Vec<Report>),
 }
 
 impl Fold {
@@ -121,39 +153,94 @@ impl Fold {
         self.parse(payload).map(drop)
     }
 
-    /// Verifies the whole report of `from`, then adds it. On an error nothing of it was added.
+    /// Verifies the whole report of `from`: its frame, its metrics and every value. Costs one pass, cheap while
+    /// the bytes are still in a cache.
     ///
     /// # Errors
     /// As [`check`](Self::check), and values or sums that no honest client sends.
+    pub fn verify(&self, from: ClientIndex, payload: Payload) -> Result<Report, Refusal> {
+        let sums = match (&self.kind, self.parse(&payload)?) {
+            (Kind::Train { pipeline, .. }, Message::Update(update)) => {
+                Sums::Metrics(pipeline.verify(update)?)
+            }
+            (Kind::Evaluate(spec), Message::Metrics { sums, .. }) => {
+                Sums::Metrics(MetricSums::admit(spec, sums)?)
+            }
+            (Kind::Prepare(spec), Message::Prepare { sums, .. }) => {
+                Sums::Prepare(PrepareSums::parse(spec, sums)?)
+            }
+            (_, message) => {
+                let (expected, found) = (self.stage(), message.stage());
+                return Err(Refusal::WrongStage { expected, found });
+            }
+        };
+        Ok(Report {
+            from,
+            payload,
+            sums,
+        })
+    }
+
+    /// Verifies a report, then adds it. On an error nothing of it was added.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
     pub fn accumulate(
         &self,
         accumulator: &mut Accumulator,
         from: ClientIndex,
         payload: Payload,
     ) -> Result<(), Refusal> {
-        let message = self.parse(&payload)?;
-        match (&self.kind, &mut accumulator.content, message) {
-            (Kind::Train { pipeline, .. }, Content::Updates(updates), Message::Update(update)) => {
-                let metrics = pipeline.verify(update)?;
-                pipeline.fold(updates, from, payload, &metrics)?;
-            }
-            (
-                Kind::Evaluate(spec),
-                Content::Metrics(sums),
-                Message::Metrics { sums: other, .. },
-            ) => {
-                sums.merge(&MetricSums::admit(spec, other)?)?;
-            }
-            (Kind::Prepare(spec), Content::Prepare(sums), Message::Prepare { sums: bytes, .. }) => {
-                sums.merge(spec, &PrepareSums::parse(spec, bytes)?)?;
-            }
-            (_, _, message) => {
-                let (expected, found) = (self.stage(), message.stage());
-                return Err(Refusal::WrongStage { expected, found });
-            }
+        let report = self.verify(from, payload)?;
+        let mut refused = self.accumulate_all(accumulator, &mut vec![report]);
+        refused.pop().map_or(Ok(()), |(_, refusal)| Err(refusal))
+    }
+
+    /// Adds verified reports: as one after the other, but the sum is walked through once, which matters where
+    /// it is larger than the cache.
+    ///
+    /// Returns the reports of which nothing was added, since they are not of this task or the sums are full.
+    /// Those that were added stay in `reports` for their memory, unless the rule keeps them.
+    pub fn accumulate_all(
+        &self,
+        accumulator: &mut Accumulator,
+        reports: &mut Vec<Report>,
+    ) -> Vec<(ClientIndex, Refusal)> {
+        let mut refused = Vec::new();
+        reports.retain(
+            |report| match self.add_sums(&mut accumulator.content, &report.sums) {
+                Ok(()) => true,
+                Err(refusal) => {
+                    refused.push((report.from, refusal));
+                    false
+                }
+            },
+        );
+        accumulator.clients += reports.len() as u32;
+        if let (Kind::Train { pipeline, .. }, Content::Updates(updates)) =
+            (&self.kind, &mut accumulator.content)
+        {
+            pipeline.fold(&mut updates.held, reports);
         }
-        accumulator.clients += 1;
-        Ok(())
+        refused
+    }
+
+    /// Adds what is not the update itself.
+    fn add_sums(&self, content: &mut Content, sums: &Sums) -> Result<(), Refusal> {
+        match (&self.kind, content, sums) {
+            (
+                Kind::Train { .. },
+                Content::Updates(Updates { metrics, .. }),
+                Sums::Metrics(sums),
+            )
+            | (Kind::Evaluate(_), Content::Metrics(metrics), Sums::Metrics(sums)) => {
+                Ok(metrics.merge(sums)?)
+            }
+            (Kind::Prepare(spec), Content::Prepare(found), Sums::Prepare(sums)) => {
+                Ok(found.merge(spec, sums)?)
+            }
+            _ => Err(Refusal::OutOfOrder),
+        }
     }
 
     /// Adds what another worker accumulated under the same fold.

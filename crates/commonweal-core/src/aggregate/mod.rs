@@ -7,7 +7,7 @@ mod median;
 use alloc::vec;
 use alloc::vec::Vec;
 
-pub use accumulator::{Accumulator, Fold};
+pub use accumulator::{Accumulator, Fold, Report};
 pub(crate) use accumulator::{Held, Updates};
 pub use mean::Mean;
 pub use median::CoordinateMedian;
@@ -78,6 +78,13 @@ pub trait Aggregator: Send + Sync {
 
     /// Adds one update.
     fn accumulate(&self, partial: &mut Partial, update: GridUpdate<'_>);
+
+    /// Adds several updates, as if one after the other: a chance to touch the sum once for all of them.
+    fn accumulate_all(&self, partial: &mut Partial, updates: &[GridUpdate<'_>]) {
+        for update in updates {
+            self.accumulate(partial, *update);
+        }
+    }
 
     /// Adds what another worker, thread or edge accumulated.
     fn merge(&self, partial: &mut Partial, other: &Partial);

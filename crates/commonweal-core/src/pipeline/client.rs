@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use commonweal_kernels::fold::{Kind, Unquantizable, quantize};
 use commonweal_privacy::{ClippingNorm, NonFinite, clip_l2};
@@ -88,6 +89,21 @@ impl ClientPipeline {
     /// The update is refused whole: see [`ProtectError`].
     pub fn on_client(
         &self,
+        update: ClientUpdate,
+        base: ModelVersion,
+        seed: &Seed,
+        entropy: Entropy,
+    ) -> Result<Payload, ProtectError> {
+        self.on_client_in(Vec::new(), update, base, seed, entropy)
+    }
+
+    /// The same, written into the memory of a payload that is no longer needed.
+    ///
+    /// # Errors
+    /// As [`on_client`](Self::on_client).
+    pub fn on_client_in(
+        &self,
+        memory: Vec<u8>,
         mut update: ClientUpdate,
         base: ModelVersion,
         _seed: &Seed,
@@ -99,7 +115,8 @@ impl ClientPipeline {
         }
         let own = update.values.len();
         let len = own + self.extras.iter().map(|extra| extra.len).sum::<usize>();
-        let mut writer = UpdateWriter::new(base, update.weight, update.metrics.values(), len);
+        let mut writer =
+            UpdateWriter::new(memory, base, update.weight, update.metrics.values(), len);
         let (values, mut rest) = writer.values_mut().split_at_mut(4 * own);
         put(&update.values, self.quantizer, values, 0)?;
         let mut first = own;

@@ -9,11 +9,11 @@ use core::fmt;
 use commonweal_kernels::fold::{dequantize, in_range};
 
 use super::{ExtraSpec, Quantizer};
-use crate::aggregate::{CohortBlock, GridUpdate, Held, Updates};
+use crate::aggregate::{CohortBlock, GridUpdate, Held, Report, Updates};
 use crate::payload::{Message, UpdateMessage};
 use crate::{
-    Accumulator, Aggregator, ClientIndex, Entropy, MetricError, MetricSpec, MetricSums, Payload,
-    PrepareError, Refusal, RobustAggregator,
+    Accumulator, Aggregator, Entropy, MetricError, MetricSpec, MetricSums, PrepareError, Refusal,
+    RobustAggregator,
 };
 
 /// The server's slots, in their order: sum → dequantize → denominator.
@@ -148,25 +148,16 @@ impl ServerPipeline {
         }
     }
 
-    /// Adds a verified report.
-    pub(crate) fn fold(
-        &self,
-        updates: &mut Updates,
-        from: ClientIndex,
-        payload: Payload,
-        metrics: &MetricSums,
-    ) -> Result<(), Refusal> {
-        updates.metrics.merge(metrics)?;
-        match (&self.rule, &mut updates.held) {
+    /// Adds verified updates. Takes them if the rule keeps them.
+    pub(crate) fn fold(&self, held: &mut Held, reports: &mut Vec<Report>) {
+        match (&self.rule, held) {
             (Rule::Sum(rule), Held::Sum(partial)) => {
-                if let Some(update) = grid_update(&payload) {
-                    rule.accumulate(partial, update);
-                }
+                let updates: Vec<GridUpdate<'_>> = reports.iter().filter_map(grid_update).collect();
+                rule.accumulate_all(partial, &updates);
             }
-            (_, Held::Whole(reports)) => reports.push((from, payload)),
+            (_, Held::Whole(kept)) => kept.append(reports),
             (Rule::Whole(_), Held::Sum(_)) => {}
         }
-        Ok(())
     }
 
     pub(crate) fn merge(
@@ -205,16 +196,13 @@ impl ServerPipeline {
     fn combine(
         &self,
         rule: &dyn RobustAggregator,
-        mut reports: Vec<(ClientIndex, Payload)>,
+        mut reports: Vec<Report>,
         out: &mut [f32],
     ) -> u64 {
         const BLOCK: usize = 256;
         // Arrival order is no part of the input.
-        reports.sort_unstable_by_key(|(client, _)| *client);
-        let updates: Vec<GridUpdate<'_>> = reports
-            .iter()
-            .filter_map(|(_, payload)| grid_update(payload))
-            .collect();
+        reports.sort_unstable_by_key(Report::from);
+        let updates: Vec<GridUpdate<'_>> = reports.iter().filter_map(grid_update).collect();
         let weights: Vec<u32> = updates.iter().map(|update| update.weight()).collect();
         let mut values = vec![0; BLOCK * updates.len()];
         let mut combined = [0.0; BLOCK];
@@ -246,8 +234,8 @@ fn transpose(updates: &[GridUpdate<'_>], start: usize, len: usize, values: &mut 
     }
 }
 
-fn grid_update(payload: &Payload) -> Option<GridUpdate<'_>> {
-    match payload.parse() {
+fn grid_update(report: &Report) -> Option<GridUpdate<'_>> {
+    match report.payload().parse() {
         Ok(Message::Update(update)) => Some(GridUpdate::new(update.values, update.weight.value())),
         _ => None,
     }
