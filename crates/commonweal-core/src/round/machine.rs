@@ -22,9 +22,11 @@ pub struct Round {
     phase: Phase,
     members: Members,
     cohort: u32,
-    /// Invitations, dismissals and folds: before any further task, so that reports do not pile up with a driver
-    /// that does one thing after another.
+    /// Dismissals and folds: before any further task, so that reports do not pile up with a driver that does one
+    /// thing after another.
     queue: VecDeque<Action>,
+    /// Clients to be told that they may check in.
+    to_invite: VecDeque<ClientIndex>,
     /// Clients whose task is still to be made.
     to_configure: VecDeque<ClientIndex>,
     /// Messages of the session: after all tasks.
@@ -54,8 +56,7 @@ impl Round {
     ) -> Self {
         spec.minimum = spec.minimum.max(1);
         let members = Members::new(core::mem::take(&mut spec.cohort.invited));
-        let invite = |client| Action::Invite { client };
-        let queue = members.of(State::Invited).into_iter().map(invite).collect();
+        let to_invite = members.of(State::Invited).into();
         let phase = Phase::Selection;
         let entropy = Some(entropy);
         let mut round = Self {
@@ -65,7 +66,8 @@ impl Round {
             phase,
             members,
             cohort: 0,
-            queue,
+            queue: VecDeque::new(),
+            to_invite,
             to_configure: VecDeque::new(),
             to_send: VecDeque::new(),
             end: None,
@@ -102,6 +104,11 @@ impl Round {
     pub fn poll_action(&mut self) -> Option<Action> {
         if let Some(action) = self.queue.pop_front() {
             return Some(action);
+        }
+        while let Some(client) = self.to_invite.pop_front() {
+            if self.members.state(client) == Some(State::Invited) {
+                return Some(Action::Invite { client });
+            }
         }
         while let Some(client) = self.to_configure.pop_front() {
             if self.members.state(client) == Some(State::Working) {
@@ -263,14 +270,12 @@ impl Round {
     /// promised about the cohort, its size first, must stay true.
     fn invite_another(&mut self) {
         let members = &mut self.members;
-        if let Some(client) = self
+        let another = self
             .spec
             .cohort
             .reserve
-            .find(|&client| members.invite(client))
-        {
-            self.queue.push_back(Action::Invite { client });
-        }
+            .find(|&client| members.invite(client));
+        self.to_invite.extend(another);
     }
 
     /// The client's part in the round ends without a report.

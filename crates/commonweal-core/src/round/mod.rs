@@ -130,6 +130,8 @@ pub enum Action {
 }
 
 /// A round that has its reports: made by [`Round`] alone, and what a [`Run`](crate::Run) commits.
+///
+/// What a session of several steps recovers for the pipeline's unmask slot belongs here, beside those counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
     task: TaskId,

@@ -5,6 +5,8 @@
 //! a [`snapshot`](Run::snapshot) goes on as if it had never stopped.
 
 mod of_job;
+mod outcome;
+mod prepare;
 mod snapshot;
 mod stop;
 #[cfg(test)]
@@ -16,14 +18,16 @@ use alloc::sync::Arc;
 use core::fmt;
 
 pub use of_job::{Known, RunSpecError};
+pub use outcome::{CommitError, End, EvaluationOutcome, Next, RoundOutcome};
+pub use prepare::open_prepare;
 pub use snapshot::{Snapshot, SnapshotError};
 pub use stop::{Best, Judge};
 
 use crate::job::Stop;
 use crate::{
     Abandoned, Accumulator, Aggregate, AggregateError, All, Committed, Digest, Entropy,
-    EvaluatePlan, EvaluateRows, Fold, MetricKind, MetricSpec, MetricSums, ModelVersion, Parameters,
-    PlainReporting, Population, PrepareSpec, Purpose, Randomness, Round, RoundSpec, Seed, Selector,
+    EvaluatePlan, EvaluateRows, Fold, MetricKind, MetricSpec, ModelVersion, Parameters,
+    PlainReporting, Population, Purpose, Randomness, Round, RoundSpec, Seed, Selector,
     ServerPipeline, Stage, Strategy, TaskId, TaskKind, Time, TrainPlan, Weight,
 };
 
@@ -77,86 +81,6 @@ struct State {
     best: Judge,
     stop: Option<Judge>,
     is_reached: bool,
-}
-
-/// What comes next in a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// Open a round of training.
-    Train,
-    /// Open an evaluation of the model.
-    Evaluate,
-    /// Nothing.
-    End(End),
-}
-
-/// Why a run is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// All rounds are done.
-    Rounds,
-    /// The stopping rule's value is reached.
-    Reached,
-    /// The stopping rule's patience is over.
-    Patience,
-    /// [`Run::MAX_ABANDONED`] rounds in a row were abandoned.
-    Abandoned,
-}
-
-/// What a committed round of training changed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RoundOutcome {
-    /// The round, counted from 1.
-    pub round: u64,
-    /// The model after it.
-    pub version: ModelVersion,
-    /// Clients that were configured.
-    pub cohort: u32,
-    /// Clients in the mean.
-    pub clients: u32,
-    /// Σ weight.
-    pub weight: u64,
-    /// Mean training loss, if clients measured it.
-    pub train_loss: Option<f64>,
-}
-
-/// What an evaluation found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EvaluationOutcome {
-    /// The round after which the model was measured.
-    pub round: u64,
-    /// The model.
-    pub version: ModelVersion,
-    /// Clients that measured it.
-    pub clients: u32,
-    /// Their sums.
-    pub sums: MetricSums,
-    /// Whether it is the best so far by [`RunSpec::metric`].
-    pub is_best: bool,
-}
-
-/// Why a round cannot be committed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CommitError {
-    /// A round that is not the one that comes next.
-    #[error("{found} cannot be committed where {expected} comes next")]
-    OtherTask {
-        /// The task that comes next.
-        expected: TaskId,
-        /// The round's.
-        found: TaskId,
-    },
-    /// The accumulator does not hold exactly the counted reports.
-    #[error("{expected} reports were counted, but the accumulator holds {found}")]
-    Incomplete {
-        /// Reports of the round.
-        expected: u32,
-        /// Reports in the accumulator.
-        found: u32,
-    },
-    /// The reports do not become one.
-    #[error(transparent)]
-    Aggregate(#[from] AggregateError),
 }
 
 impl Run {
@@ -468,39 +392,6 @@ impl Run {
             false => Err(CommitError::Incomplete { expected, found }),
         }
     }
-}
-
-/// Opens the one round of `prepare`, asked of all clients before a run begins: its model may depend on what is
-/// found. `minimum` is the fewest clients whose sums are used.
-pub fn open_prepare(
-    spec: Arc<PrepareSpec>,
-    population: &Population,
-    minimum: u32,
-    round_ms: Option<u64>,
-    entropy: Entropy,
-    now: Time,
-) -> Round {
-    let fold = Arc::new(Fold::prepare(Arc::clone(&spec)));
-    let session = Box::new(PlainReporting::new(Arc::clone(&fold)));
-    let seed = Seed::from(0);
-    let cohort = All.select(population, 0, Randomness::Public(seed.clone()));
-    let spec = RoundSpec {
-        task: TaskId {
-            round: 0,
-            stage: Stage::Prepare,
-            attempt: 0,
-        },
-        kind: TaskKind::Prepare(spec),
-        fold,
-        base: ModelVersion(0),
-        seed,
-        population: population.clone(),
-        cohort,
-        minimum,
-        selection_until: round_ms.map(|ms| now.after_ms(ms / 4)),
-        reporting_until: round_ms.map(|ms| now.after_ms(ms)),
-    };
-    Round::new(spec, session, entropy, now)
 }
 
 impl fmt::Debug for Run {

@@ -242,6 +242,24 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn no_bytes_under_a_right_checksum_panic(
+        at in any::<proptest::sample::Index>(),
+        bytes in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let mut lying = new_run(1).snapshot();
+        lying.truncate(lying.len() - 32);
+        let at = 7 + at.index(lying.len() - 7);
+        let end = lying.len().min(at + bytes.len());
+        lying[at..end].copy_from_slice(&bytes[..end - at]);
+        lying.extend(Digest::of(&lying).as_bytes());
+        if let Ok(snapshot) = Snapshot::parse(&lying) {
+            let _ = Run::restore(spec(1), &layout(), snapshot);
+        }
+    }
+}
+
 #[test]
 fn abandoned_rounds_change_nothing_and_three_in_a_row_end_the_run() {
     let rare = RunSpec {
@@ -413,7 +431,7 @@ fn prepare_sums_up_every_client_through_a_round() {
         name: "age".into(),
         statistic: crate::Statistic::Moments,
     };
-    let spec = Arc::new(PrepareSpec {
+    let spec = Arc::new(crate::PrepareSpec {
         columns: vec![column],
     });
     let mut round = open_prepare(

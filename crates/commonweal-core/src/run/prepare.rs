@@ -1,0 +1,42 @@
+//! The one round before a run: all clients sum up their data's columns.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use crate::{
+    All, Entropy, Fold, ModelVersion, PlainReporting, Population, PrepareSpec, Randomness, Round,
+    RoundSpec, Seed, Selector, Stage, TaskId, TaskKind, Time,
+};
+
+/// Opens the one round of `prepare`, asked of all clients before a run begins: its model may depend on what is
+/// found. `minimum` is the fewest clients whose sums are used.
+pub fn open_prepare(
+    spec: Arc<PrepareSpec>,
+    population: &Population,
+    minimum: u32,
+    round_ms: Option<u64>,
+    entropy: Entropy,
+    now: Time,
+) -> Round {
+    let fold = Arc::new(Fold::prepare(Arc::clone(&spec)));
+    let session = Box::new(PlainReporting::new(Arc::clone(&fold)));
+    let seed = Seed::from(0);
+    let cohort = All.select(population, 0, Randomness::Public(seed.clone()));
+    let spec = RoundSpec {
+        task: TaskId {
+            round: 0,
+            stage: Stage::Prepare,
+            attempt: 0,
+        },
+        kind: TaskKind::Prepare(spec),
+        fold,
+        base: ModelVersion(0),
+        seed,
+        population: population.clone(),
+        cohort,
+        minimum,
+        selection_until: round_ms.map(|ms| now.after_ms(ms / 4)),
+        reporting_until: round_ms.map(|ms| now.after_ms(ms)),
+    };
+    Round::new(spec, session, entropy, now)
+}
