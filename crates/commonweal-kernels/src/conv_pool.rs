@@ -84,7 +84,7 @@ impl ConvPool {
     /// `db` is empty for a layer without bias. Zeros in `dy` cost almost nothing.
     ///
     /// # Panics
-    /// If a length does not fit the sizes, or a place lies outside its image.
+    /// If a length does not fit the sizes, or a place lies outside its window.
     #[expect(clippy::too_many_arguments, reason = "the layer's tensors")]
     pub fn backward<T: Real>(
         self,

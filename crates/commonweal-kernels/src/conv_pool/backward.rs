@@ -94,55 +94,86 @@ pub(super) struct Backward<'a, T> {
 impl<T: Real> Kernel for Backward<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self) {
+    fn run<S: Simd>(mut self) {
         let sizes = self.sizes;
-        let windows = sizes.windows();
-        if windows == 0 {
-            return;
-        }
-        let [height, width] = sizes.conv.output_size();
-        for (plane, (dy, places)) in self
-            .dy
-            .chunks_exact(windows)
-            .zip(self.places.chunks_exact(windows))
-            .enumerate()
-        {
-            let (image, output) = (plane / sizes.conv.outputs, plane % sizes.conv.outputs);
-            let mut count = 0;
-            for (&dy, &place) in dy.iter().zip(places) {
-                assert!(
-                    (place as usize) < height * width,
-                    "a place lies outside its image"
-                );
-                let (row, column) = (place / width as u32, place % width as u32);
-                self.offsets[count] =
-                    row * sizes.padded_row() as u32 + column * sizes.conv.inputs as u32;
-                self.values[count] = dy;
-                count += usize::from(dy != T::ZERO);
-            }
-            let spots = Spots {
-                offsets: &self.offsets[..count],
-                values: &self.values[..count],
-            };
-            for kernel_row in 0..sizes.conv.kernel[0] {
-                let from = image * sizes.padded_image() + kernel_row * sizes.padded_row();
-                let weights = output * sizes.patch() + kernel_row * sizes.run();
-                let gradient = &mut self.gradient[weights..weights + sizes.run()];
-                let x = &self.padded[from..];
-                // SAFETY: every place, checked above, sees a run that ends within its padded image.
-                unsafe {
-                    if self.padded_gradient.is_empty() {
-                        spots.weights::<T::Vector<S>>(x, gradient);
-                    } else {
-                        let weights = &self.weights[weights..weights + sizes.run()];
-                        let dx = &mut self.padded_gradient[from..];
-                        spots.both::<T::Vector<S>>(x, weights, gradient, dx);
-                    }
-                }
+        for image in 0..sizes.conv.batch {
+            for output in 0..sizes.conv.outputs {
+                let count = self.list(image * sizes.conv.outputs + output);
+                self.channel::<S>(image, output, count);
             }
         }
     }
 }
+
+impl<T: Real> Backward<'_, T> {
+    /// Lists the spots of one channel of one image that have a gradient; returns how many.
+    #[inline(always)]
+    fn list(&mut self, plane: usize) -> usize {
+        let width = self.sizes.conv.output_size()[1] as u32;
+        let (inputs, row_step) = (
+            self.sizes.conv.inputs as u32,
+            self.sizes.padded_row() as u32,
+        );
+        let [rows, columns] = self.sizes.output_size();
+        let mut count = 0;
+        for row in 0..rows {
+            let first = (plane * rows + row) * columns;
+            let windows = first..first + columns;
+            let spots = self.dy[windows.clone()].iter().zip(&self.places[windows]);
+            for (column, (&dy, &place)) in spots.enumerate() {
+                let (upper, left) = (2 * row as u32, 2 * column as u32);
+                let index = place.wrapping_sub(upper * width + left);
+                let down = u32::from(index >= width);
+                let right = index.wrapping_sub(down * width);
+                assert!(right <= 1, "a place lies outside its window");
+                self.offsets[count] = (upper + down) * row_step + (left + right) * inputs;
+                self.values[count] = dy;
+                count += usize::from(dy != T::ZERO);
+            }
+        }
+        count
+    }
+
+    /// Goes through the first `count` spots of one output channel.
+    #[inline(always)]
+    fn channel<S: Simd>(&mut self, image: usize, output: usize, count: usize) {
+        let sizes = self.sizes;
+        let spots = Spots {
+            offsets: &self.offsets[..count],
+            values: &self.values[..count],
+        };
+        let (first, weights) = (image * sizes.padded_image(), output * sizes.patch());
+        let with_input = !self.padded_gradient.is_empty();
+        let mut kernel_row = 0;
+        while kernel_row < sizes.conv.kernel[0] {
+            let from = first + kernel_row * sizes.padded_row();
+            let weights = weights + kernel_row * sizes.run();
+            // SAFETY: every place, checked as it was listed, sees a run that ends within its padded
+            // image, in each of the kernel's rows; the weights of these rows are adjacent.
+            unsafe {
+                let x = self.padded.as_ptr().add(from);
+                let gradient = &mut self.gradient[weights..];
+                if with_input {
+                    let gradient = &mut gradient[..sizes.run()];
+                    let weights = &self.weights[weights..weights + sizes.run()];
+                    let dx = self.padded_gradient.as_mut_ptr().add(from);
+                    spots.both::<T::Vector<S>>(x, weights, gradient, dx);
+                } else if sizes.run() <= T::Vector::<S>::LANES
+                    && kernel_row + SHORT_ROWS <= sizes.conv.kernel[0]
+                {
+                    spots.short::<T::Vector<S>>(x, sizes.padded_row(), sizes.run(), gradient);
+                    kernel_row += SHORT_ROWS - 1;
+                } else {
+                    spots.weights::<T::Vector<S>>(x, &mut gradient[..sizes.run()]);
+                }
+            }
+            kernel_row += 1;
+        }
+    }
+}
+
+/// Rows of the kernel that are taken together where a row is at most one vector.
+const SHORT_ROWS: usize = 5;
 
 /// Places of one channel of one image that have a gradient.
 #[derive(Clone, Copy)]
@@ -153,18 +184,48 @@ struct Spots<'a, T> {
 }
 
 impl<T: Real> Spots<'_, T> {
+    /// Adds `value · x` to the gradient of [`SHORT_ROWS`] runs of weights that follow each other.
+    ///
+    /// # Safety
+    /// A run at every offset from `x` and from the `SHORT_ROWS − 1` points `step` further on is valid
+    /// for reads; a run is at most one vector.
+    #[inline(always)]
+    unsafe fn short<V: Vector<Element = T>>(
+        self,
+        x: *const T,
+        step: usize,
+        run: usize,
+        gradient: &mut [T],
+    ) {
+        let mut acc = [V::splat(T::ZERO); SHORT_ROWS];
+        for (row, acc) in acc.iter_mut().enumerate() {
+            *acc = V::read(&gradient[row * run..][..run]);
+        }
+        for (&offset, &value) in self.offsets.iter().zip(self.values) {
+            let value = V::splat(value);
+            for (row, acc) in acc.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                let x = unsafe { V::load_part(x.add(offset as usize + row * step), run) };
+                *acc = value.mul_add(x, *acc);
+            }
+        }
+        for (row, acc) in acc.iter().enumerate() {
+            acc.write(&mut gradient[row * run..][..run]);
+        }
+    }
+
     /// Adds `value · x` to the gradient of a run of weights.
     ///
     /// # Safety
-    /// `x` holds a run at every offset.
+    /// A run at every offset from `x` is valid for reads.
     #[inline(always)]
-    unsafe fn weights<V: Vector<Element = T>>(self, x: &[T], gradient: &mut [T]) {
+    unsafe fn weights<V: Vector<Element = T>>(self, x: *const T, gradient: &mut [T]) {
         let mut at = 0;
         while at < gradient.len() {
             // SAFETY: the caller's promise, and `at` stays within the run.
             unsafe {
                 let rest = &mut gradient[at..];
-                let x = x.as_ptr().add(at);
+                let x = x.add(at);
                 at += match rest.len() / V::LANES {
                     0 => self.weights_part::<V>(x, rest),
                     1..5 => self.weights_of::<V, 1>(x, rest),
@@ -214,21 +275,22 @@ impl<T: Real> Spots<'_, T> {
     /// As [`Spots::weights`], and adds `value · w` to the gradient of the padded image.
     ///
     /// # Safety
-    /// `x` and `dx` hold a run at every offset; the weights are as long as their gradient.
+    /// A run at every offset from `x` and from `dx` is valid for reads, and from `dx` for writes; the
+    /// weights are as long as their gradient.
     #[inline(always)]
     unsafe fn both<V: Vector<Element = T>>(
         self,
-        x: &[T],
+        x: *const T,
         weights: &[T],
         gradient: &mut [T],
-        dx: &mut [T],
+        dx: *mut T,
     ) {
         let mut at = 0;
         while at < gradient.len() {
             // SAFETY: the caller's promise, and `at` stays within the run.
             unsafe {
                 let (w, rest) = (&weights[at..], &mut gradient[at..]);
-                let (x, dx) = (x.as_ptr().add(at), dx.as_mut_ptr().add(at));
+                let (x, dx) = (x.add(at), dx.add(at));
                 at += match rest.len() / V::LANES {
                     0 => self.both_part::<V>(x, w, rest, dx),
                     1..5 => self.both_of::<V, 1>(x, w, rest, dx),

@@ -69,27 +69,23 @@ impl ConvPool {
     ) {
         let outputs = self.conv.outputs;
         let channels = outputs.next_multiple_of(PANEL);
-        let [rows, columns] = self.output_size();
+        let (windows, columns) = (self.windows(), self.output_size()[1]);
         let width = self.conv.output_size()[1];
-        for (plane, (y, places)) in y
-            .chunks_exact_mut(rows * columns)
-            .zip(places.chunks_exact_mut(rows * columns))
-            .enumerate()
-        {
-            let (image, output) = (plane / outputs, plane % outputs);
-            let bias = b.get(output).copied().unwrap_or(T::ZERO);
-            let mut at = image * rows * columns * channels + output;
-            for (row, (y, places)) in y
-                .chunks_exact_mut(columns)
-                .zip(places.chunks_exact_mut(columns))
-                .enumerate()
-            {
-                for (column, (y, place)) in y.iter_mut().zip(places).enumerate() {
-                    *y = best[at] + bias;
-                    let index = index[at].to_f32() as usize;
-                    let (row, column) = (2 * row + index / 2, 2 * column + index % 2);
-                    *place = (row * width + column) as u32;
-                    at += channels;
+        let offsets = [0, 1, width as u32, width as u32 + 1];
+        // A cache line of channels at a time, so that each line is read once.
+        for image in 0..self.conv.batch {
+            for first in (0..outputs).step_by(LINE) {
+                let count = LINE.min(outputs - first);
+                for window in 0..windows {
+                    let corner = 2 * (window / columns * width + window % columns) as u32;
+                    let from = (image * windows + window) * channels + first;
+                    let to = (image * outputs + first) * windows + window;
+                    for i in 0..count {
+                        let bias = b.get(first + i).copied().unwrap_or(T::ZERO);
+                        y[to + i * windows] = best[from + i] + bias;
+                        let offset = offsets[index[from + i].to_f32() as usize % 4];
+                        places[to + i * windows] = corner + offset;
+                    }
                 }
             }
         }
@@ -116,7 +112,7 @@ impl<T: Real> Kernel for Forward<'_, T> {
         for image in 0..sizes.conv.batch {
             for first in (0..channels).step_by(2 * lanes) {
                 for row in 0..rows {
-                    for (column, count) in runs(columns, S::TILE_ROWS / 4) {
+                    for (column, count) in runs(columns, (S::TILE_ROWS / 6).max(1)) {
                         let window = (image * rows + row) * columns + column;
                         let corner = image * sizes.padded_image()
                             + 2 * row * sizes.padded_row()
@@ -136,9 +132,8 @@ impl<T: Real> Kernel for Forward<'_, T> {
                                 step: channels,
                             };
                             match count {
-                                1 => tile.run::<T::Vector<S>, 1, 4>(),
-                                2 => tile.run::<T::Vector<S>, 2, 8>(),
-                                _ => tile.run::<T::Vector<S>, 3, 12>(),
+                                1 => tile.run::<T::Vector<S>, 1, 2>(),
+                                _ => tile.run::<T::Vector<S>, 2, 4>(),
                             }
                         }
                     }
@@ -160,7 +155,7 @@ struct Windows<T> {
 }
 
 impl<T: Real> Windows<T> {
-    /// Computes `W` windows, which are `P = 4 W` places.
+    /// Computes `W` windows, which are `P = 2 W` places in each of two rows.
     ///
     /// # Safety
     /// All that the kernel sees at these places is valid for reads; the panel is valid for reads of
@@ -168,41 +163,34 @@ impl<T: Real> Windows<T> {
     #[inline(always)]
     unsafe fn run<V: Vector<Element = T>, const W: usize, const P: usize>(self) {
         let inputs = self.sizes.conv.inputs;
-        let mut acc = [[V::splat(T::ZERO); 2]; P];
+        let (mut upper, mut lower) = ([[V::splat(T::ZERO); 2]; P], [[V::splat(T::ZERO); 2]; P]);
         let mut panel = self.panel;
         for kernel_row in 0..self.sizes.conv.kernel[0] {
-            let mut upper = self
+            let mut x = self
                 .corner
                 .wrapping_add(kernel_row * self.sizes.padded_row());
-            let mut lower = upper.wrapping_add(self.sizes.padded_row());
             for _ in 0..self.sizes.run() {
                 // SAFETY: the caller's promise.
                 unsafe {
                     let weights = [V::load(panel), V::load(panel.add(V::LANES))];
-                    for (place, acc) in acc.iter_mut().enumerate() {
-                        let row = if place < 2 * W { upper } else { lower };
-                        let x = V::splat(*row.add(place % (2 * W) * inputs));
-                        acc[0] = x.mul_add(weights[0], acc[0]);
-                        acc[1] = x.mul_add(weights[1], acc[1]);
-                    }
+                    add_places(&mut upper, weights, x, inputs);
+                    add_places(&mut lower, weights, x.add(self.sizes.padded_row()), inputs);
                 }
                 panel = panel.wrapping_add(PANEL);
-                upper = upper.wrapping_add(1);
-                lower = lower.wrapping_add(1);
+                x = x.wrapping_add(1);
             }
         }
         for window in 0..W {
-            let [first, rest @ ..] = [
-                2 * window,
-                2 * window + 1,
-                2 * (W + window),
-                2 * (W + window) + 1,
-            ];
-            for (v, &first) in acc[first].iter().enumerate() {
-                let mut best = first;
+            for v in 0..2 {
+                let mut best = upper[2 * window][v];
                 let mut index = V::splat(T::ZERO);
-                for (i, place) in (1..).zip(rest) {
-                    let next = acc[place][v];
+                let rest = [
+                    upper[2 * window + 1],
+                    lower[2 * window],
+                    lower[2 * window + 1],
+                ];
+                for (i, next) in (1..).zip(rest) {
+                    let next = next[v];
                     index = next.select_greater(best, V::splat(T::from_usize(i)), index);
                     best = next.select_greater(best, next, best);
                 }
@@ -214,5 +202,24 @@ impl<T: Real> Windows<T> {
                 }
             }
         }
+    }
+}
+
+/// Adds the product of the weights with one value of each of `P` places, which are `step` apart.
+///
+/// # Safety
+/// These values are valid for reads.
+#[inline(always)]
+unsafe fn add_places<V: Vector, const P: usize>(
+    acc: &mut [[V; 2]; P],
+    weights: [V; 2],
+    x: *const V::Element,
+    step: usize,
+) {
+    for (place, acc) in acc.iter_mut().enumerate() {
+        // SAFETY: the caller's promise.
+        let x = V::splat(unsafe { *x.add(place * step) });
+        acc[0] = x.mul_add(weights[0], acc[0]);
+        acc[1] = x.mul_add(weights[1], acc[1]);
     }
 }
