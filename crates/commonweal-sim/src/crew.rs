@@ -1,8 +1,14 @@
 //! The threads of a simulation: each with a trainer and a source of secret randomness of its own.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use commonweal_core::Trainer;
 
 use crate::entropy_source::{EntropySource, NoEntropy};
+
+/// Time between two looks at threads at work.
+const WATCH_EVERY: Duration = Duration::from_millis(100);
 
 /// What one thread has for itself.
 pub(crate) struct Slot {
@@ -53,6 +59,25 @@ impl<S: Send> Crew<S> {
                 scope.spawn(move || shift(slot));
             }
             shift(own);
+        });
+    }
+
+    /// As [`work`](Self::work), but all slots work on threads of their own while the calling thread
+    /// calls `watch` ten times a second.
+    pub(crate) fn work_watched(&mut self, shift: impl Fn(&mut S) + Sync, mut watch: impl FnMut()) {
+        let (working, ended) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            for slot in &mut self.slots {
+                let (shift, working) = (&shift, working.clone());
+                scope.spawn(move || {
+                    shift(slot);
+                    drop(working);
+                });
+            }
+            drop(working);
+            while ended.recv_timeout(WATCH_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                watch();
+            }
         });
     }
 }

@@ -6,11 +6,12 @@ use commonweal_core::MetricKind;
 use commonweal_core::job::{Expect, Job, Manifest, Threshold};
 use commonweal_train::instruction_set;
 
+use crate::baseline::BaselineResult;
 use crate::federation::Federation;
 use crate::folder::RunFolder;
 use crate::memory::peak_bytes;
 use crate::observer::{Event, Named};
-use crate::record::{Expected, SeedSummary, Summary};
+use crate::record::{BaselineSummary, Expected, SeedSummary, Summary};
 use crate::result::Final;
 use crate::spread::Spread;
 
@@ -54,7 +55,7 @@ pub(crate) fn summarise(job: &Job, facts: Facts, seconds: f64, finals: &[Final])
         metric: judged.name().to_owned(),
         higher_is_better: judged.higher_is_better(),
         federated,
-        baselines: Vec::new(),
+        baselines: baselines(finals),
         expected,
         clients: facts.clients,
         train_rows: facts.train_rows,
@@ -76,8 +77,28 @@ pub(crate) fn summarise(job: &Job, facts: Facts, seconds: f64, finals: &[Final])
     }
 }
 
+/// The baselines of the first seed, each over all seeds that have it.
+fn baselines(finals: &[Final]) -> Vec<BaselineSummary> {
+    let Some(first) = finals.first() else {
+        return Vec::new();
+    };
+    let over_seeds = |one: &BaselineResult| {
+        let same: Vec<&BaselineResult> = finals
+            .iter()
+            .filter_map(|last| last.baselines.iter().find(|other| other.name == one.name))
+            .collect();
+        BaselineSummary {
+            name: one.name.clone(),
+            meaning: one.meaning.clone(),
+            metrics: spreads(same.iter().map(|result| &result.metrics)),
+            seconds: same.iter().map(|result| result.seconds).sum(),
+        }
+    };
+    first.baselines.iter().map(over_seeds).collect()
+}
+
 /// Each metric over several records; a metric that one of them lacks is left out.
-pub(crate) fn spreads<'a>(
+fn spreads<'a>(
     records: impl Iterator<Item = &'a BTreeMap<String, f64>> + Clone,
 ) -> BTreeMap<String, Spread> {
     let Some(first) = records.clone().next() else {

@@ -1,6 +1,7 @@
 //! Simulates a federation on one machine: virtual time, real training, the same bytes every time.
 
 mod arrival;
+mod baseline;
 pub mod checkpoint;
 pub mod client_table;
 mod crew;

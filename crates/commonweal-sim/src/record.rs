@@ -89,7 +89,7 @@ pub enum Ended {
 /// One baseline over all seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BaselineSummary {
-    /// `local`, `local, best client` or `pooled`.
+    /// `pooled`, `local`, `local, best client` or `local, own test rows`.
     pub name: String,
     /// What was trained on what and how it was averaged, in a sentence for the reader of a report.
     pub meaning: String,

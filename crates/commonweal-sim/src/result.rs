@@ -5,6 +5,7 @@ use std::sync::Arc;
 use commonweal_core::{Layout, Parameters};
 use commonweal_data::LabelCounts;
 
+use crate::baseline::BaselineResult;
 use crate::client_table::{ClientRow, write_clients};
 use crate::error::SimulationError;
 use crate::federation::Federation;
@@ -23,6 +24,7 @@ const MOST_CLIENTS: usize = 10_000;
 pub(crate) struct Final {
     pub(crate) summary: SeedSummary,
     pub(crate) model: Parameters,
+    pub(crate) baselines: Vec<BaselineResult>,
 }
 
 /// Writes what is known before the first round: `prepared.json` and `partition.csv`.
@@ -52,7 +54,7 @@ pub(crate) fn write_federation(
     Ok(file::write_bytes(&path, &bytes)?)
 }
 
-/// Writes `model.safetensors`, `clients.csv` and, last, `seed.json`: where it is, the rest is too.
+/// Writes `model.safetensors`, `clients.csv`, `baselines.json` and, last, `seed.json`: where it is, the rest is too.
 pub(crate) fn write_seed(
     folder: &RunFolder,
     last: &Final,
@@ -69,6 +71,7 @@ pub(crate) fn write_seed(
         source,
     })?;
     file::write_bytes(&path, &bytes)?;
+    write_json(&folder.baselines(), &last.baselines)?;
     write_json(&folder.seed_summary(), &last.summary)
 }
 
@@ -103,5 +106,10 @@ pub(crate) fn read_seed(
     }
     let summary = read_json(&folder.seed_summary())?;
     let model = load_model(&folder.model(), layout)?;
-    Ok(Some(Final { summary, model }))
+    let baselines = read_json(&folder.baselines())?;
+    Ok(Some(Final {
+        summary,
+        model,
+        baselines,
+    }))
 }

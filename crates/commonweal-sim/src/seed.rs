@@ -3,6 +3,7 @@
 use commonweal_core::{Parameters, Run};
 use commonweal_train::instruction_set;
 
+use crate::baseline::run_baselines;
 use crate::checkpoint::{CheckpointError, Checkpoints};
 use crate::entropy_source::EntropySource;
 use crate::environment::Environment;
@@ -44,7 +45,7 @@ impl SeedJob<'_> {
         if let Some(last) = self.already_done(&initial)? {
             return Ok(SeedEnding::Finished(Box::new(last)));
         }
-        let (run, progress, states) = self.begin(initial, observer)?;
+        let (run, progress, states) = self.begin(initial.clone(), observer)?;
         self.tell(&run, crew.threads(), observer);
         let metrics = metric_names(&run);
         let mut seed_run = SeedRun {
@@ -70,12 +71,28 @@ impl SeedJob<'_> {
             seed_run.measure_clients()?;
         }
         let summary = self.summary(&seed_run, ended);
+        let (round, model) = (seed_run.run.round(), seed_run.run.model().clone());
+        let clients = std::mem::take(&mut seed_run.clients);
+        drop(seed_run);
+        let interrupt = &self.environment.interrupt;
+        let baselines = run_baselines(
+            self.federation,
+            &initial,
+            round,
+            &mut crew,
+            interrupt,
+            observer,
+        )?;
+        let Some(baselines) = baselines else {
+            return Ok(SeedEnding::Interrupted { round });
+        };
         let last = Final {
             summary,
-            model: seed_run.run.model().clone(),
+            model,
+            baselines,
         };
         if let Some(folder) = &self.folder {
-            write_seed(folder, &last, &metrics, self.federation, &seed_run.clients)?;
+            write_seed(folder, &last, &metrics, self.federation, &clients)?;
         }
         Ok(SeedEnding::Finished(Box::new(last)))
     }

@@ -52,3 +52,37 @@ fn a_finished_run_folder_holds_every_record() {
     let partition = PartitionTable::read(read_bytes(&folder.partition()).unwrap().as_slice());
     assert_eq!(partition.unwrap().clients.len(), 20);
 }
+
+#[test]
+fn the_federation_beats_clients_alone_and_is_near_all_rows_in_one_place() {
+    let simulation = "baselines = [\"local\", \"pooled\"]\nseeds = 2";
+    let job = common::digits_with(60, simulation, "[evaluation]\nevery = 60\n");
+    let summary = common::finish(job, common::environment(2, None)).summary;
+    let names: Vec<_> = summary
+        .baselines
+        .iter()
+        .map(|baseline| &baseline.name)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "local",
+            "local, best client",
+            "local, own test rows",
+            "pooled"
+        ]
+    );
+    let accuracy = |at: usize| summary.baselines[at].metrics["accuracy"].mean;
+    let federated = &summary.federated["accuracy"];
+    assert_eq!(federated.values.len(), 2);
+    assert!(
+        federated.mean > accuracy(0) + 0.1,
+        "{federated:?} {:?}",
+        summary.baselines[0]
+    );
+    assert!(
+        accuracy(3) > federated.mean - 0.05,
+        "{federated:?} {:?}",
+        summary.baselines[3]
+    );
+}
