@@ -224,18 +224,22 @@ fn only(files: &[File]) -> Result<&File, ReadError> {
 
 fn read_table(data: &Data, file: &File, schema: Option<&Schema>) -> Result<Table, ReadError> {
     let name = || file.name.clone();
+    let content = unpacked(&file.bytes, MAX_BYTES).map_err(|source| ReadError::Gzip {
+        name: name(),
+        source,
+    })?;
     let found;
     let schema = match schema {
         Some(schema) => schema,
         None => {
-            found = Schema::of(data, &file.bytes).map_err(|source| ReadError::Schema {
+            found = Schema::of(data, &content).map_err(|source| ReadError::Schema {
                 name: name(),
                 source,
             })?;
             &found
         }
     };
-    table::read(&file.bytes, schema).map_err(|source| ReadError::Csv {
+    table::read(&content, schema).map_err(|source| ReadError::Csv {
         name: name(),
         source,
     })

@@ -111,14 +111,28 @@ impl PrepareSums {
         index: usize,
         level: &str,
     ) -> Result<(), PrepareError> {
+        self.observe_levels(spec, index, level, 1)
+    }
+
+    /// Counts a text that occurs `times` times, at least once, in the column at `index`. On an error nothing
+    /// was counted.
+    ///
+    /// # Errors
+    /// As [`Self::observe_level`].
+    pub fn observe_levels(
+        &mut self,
+        spec: &PrepareSpec,
+        index: usize,
+        level: &str,
+        times: u32,
+    ) -> Result<(), PrepareError> {
         match self.columns.get_mut(index) {
             None => Err(no_such_column(spec, index)),
             Some(Column::Moments(_)) => Err(PrepareError::OtherStatistic {
                 column: name(spec, index),
             }),
-            Some(Column::Levels(levels)) => {
-                add_level(levels, level, 1).map_err(|error| error(name(spec, index)))
-            }
+            Some(Column::Levels(levels)) => add_level(levels, level, times.max(1).into())
+                .map_err(|error| error(name(spec, index))),
         }
     }
 

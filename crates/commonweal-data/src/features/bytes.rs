@@ -1,11 +1,14 @@
 //! Pixels that stay one byte each in memory and are scaled when a batch is filled.
 
+use std::sync::Arc;
+
 use super::{FeaturesError, row_width};
 
-/// Rows of bytes; a value is `byte · scale + offset` of its channel, the first dimension.
+/// Rows of bytes; a value is `byte · scale + offset` of its channel, the first dimension. Cheap to clone: the
+/// bytes are shared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bytes {
-    values: Vec<u8>,
+    values: Arc<Vec<u8>>,
     shape: Vec<usize>,
     width: usize,
     scaling: Scaling,
@@ -28,7 +31,7 @@ impl Bytes {
     pub fn new(values: Vec<u8>, shape: Vec<usize>, scale: f32) -> Result<Self, FeaturesError> {
         let width = row_width(&shape, values.len())?;
         Ok(Self {
-            values,
+            values: Arc::new(values),
             shape,
             width,
             scaling: Scaling::Uniform(scale),
@@ -119,7 +122,7 @@ impl Bytes {
         if self.shape != other.shape || self.scaling != other.scaling {
             return None;
         }
-        self.values.extend_from_slice(&other.values);
+        Arc::make_mut(&mut self.values).extend_from_slice(&other.values);
         Some(self)
     }
 }

@@ -3,7 +3,7 @@
 use commonweal_core::{PrepareError, PrepareSpec, PrepareSums};
 
 use super::{Asked, Preparation};
-use crate::table::{Cells, MISSING_LEVEL};
+use crate::table::Cells;
 use crate::{Features, Source};
 
 impl Preparation {
@@ -51,30 +51,50 @@ impl Observer<'_> {
         self.sums.observe_number(self.spec, self.index, value)
     }
 
-    fn level(&mut self, level: &str) -> Result<(), PrepareError> {
-        self.sums.observe_level(self.spec, self.index, level)
+    /// Counts each name as often as its code occurs; a code without a name stands for a missing cell.
+    fn levels<S: AsRef<str>>(
+        &mut self,
+        names: &[S],
+        codes: impl Iterator<Item = u32>,
+    ) -> Result<(), PrepareError> {
+        let mut counts = vec![0_u32; names.len()];
+        for code in codes {
+            if let Some(count) = counts.get_mut(code as usize) {
+                *count += 1;
+            }
+        }
+        let found = names.iter().zip(counts).filter(|&(_, count)| count > 0);
+        for (name, count) in found {
+            self.sums
+                .observe_levels(self.spec, self.index, name.as_ref(), count)?;
+        }
+        Ok(())
     }
 
     fn classes(&mut self, source: &Source, rows: &[u32]) -> Result<(), PrepareError> {
         let Some(labels) = source.roster().labels() else {
             return Err(PrepareError::OtherColumns);
         };
-        rows.iter()
-            .try_for_each(|&row| self.level(labels.name(row as usize)))
+        let codes = rows.iter().map(|&row| labels.codes()[row as usize]);
+        self.levels(labels.names(), codes)
     }
 
     fn cells(&mut self, cells: &Cells, rows: &[u32]) -> Result<(), PrepareError> {
-        for &row in rows {
-            match cells {
-                Cells::Numeric(values) if values[row as usize].is_nan() => {}
-                Cells::Numeric(values) => self.number(values[row as usize])?,
-                Cells::Categorical { codes, .. } if codes[row as usize] == MISSING_LEVEL => {}
-                Cells::Categorical { levels, codes } => {
-                    self.level(&levels[codes[row as usize] as usize])?;
+        match cells {
+            Cells::Numeric(values) => {
+                let known = rows
+                    .iter()
+                    .map(|&row| values[row as usize])
+                    .filter(|value| !value.is_nan());
+                for value in known {
+                    self.number(value)?;
                 }
+                Ok(())
+            }
+            Cells::Categorical { levels, codes } => {
+                self.levels(levels, rows.iter().map(|&row| codes[row as usize]))
             }
         }
-        Ok(())
     }
 
     fn channel(
@@ -107,14 +127,16 @@ impl Observer<'_> {
         let Features::Tokens(tokens) = features else {
             return Err(PrepareError::OtherColumns);
         };
-        let mut buffer = [0; 4];
-        for &row in rows {
-            for &token in tokens.window(row) {
-                if let Some(character) = tokens.vocabulary().character(u32::from(token)) {
-                    self.level(character.encode_utf8(&mut buffer))?;
-                }
-            }
-        }
-        Ok(())
+        let characters: Vec<String> = tokens
+            .vocabulary()
+            .characters()
+            .iter()
+            .map(char::to_string)
+            .collect();
+        let codes = rows
+            .iter()
+            .flat_map(|&row| tokens.window(row))
+            .map(|&token| u32::from(token));
+        self.levels(&characters, codes)
     }
 }

@@ -7,7 +7,7 @@ use super::{Schema, Table};
 use crate::gzip::{GzipError, unpacked};
 
 /// Largest table, unpacked: 4 GiB.
-const MAX_BYTES: usize = u32::MAX as usize;
+pub(super) const MAX_BYTES: usize = u32::MAX as usize;
 
 /// Why bytes are not a table of the schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

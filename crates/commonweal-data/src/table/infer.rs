@@ -1,6 +1,6 @@
 //! What a CSV file says of its own columns, and the schema and `[data]` table that follow from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use commonweal_core::job::Missing;
 
@@ -35,7 +35,7 @@ pub(super) struct ColumnFacts {
     whole: bool,
     counts_up: bool,
     last: Option<f64>,
-    distinct: BTreeSet<String>,
+    distinct: HashSet<Box<str>>,
 }
 
 impl Survey {
@@ -82,7 +82,7 @@ impl ColumnFacts {
             self.last = Some(number);
         }
         if self.distinct.len() <= MAX_DISTINCT && !self.distinct.contains(field) {
-            self.distinct.insert(field.to_owned());
+            self.distinct.insert(field.into());
         }
     }
 
@@ -121,14 +121,15 @@ impl ColumnFacts {
     }
 }
 
-/// Reads every cell of a file, plain or gzip, and notes what each column has in common.
+/// Reads every cell of the `wanted` columns of an unpacked file, and notes what each column has in common.
 pub(super) fn survey(
-    bytes: &[u8],
+    content: &[u8],
     delimiter: u8,
     missing_values: &[String],
+    wanted: impl Fn(&str) -> bool,
 ) -> Result<Survey, CsvError> {
-    let content = unpacked(bytes, u32::MAX as usize)?;
-    let mut records = Records::new(&content, delimiter)?;
+    let mut records = Records::new(content, delimiter)?;
+    let wanted: Vec<bool> = records.header.iter().map(|name| wanted(name)).collect();
     let mut columns: Vec<(String, ColumnFacts)> = records
         .header
         .iter()
@@ -138,7 +139,9 @@ pub(super) fn survey(
     while let Some(line) = records.advance()? {
         rows += 1;
         for (index, (_, facts)) in columns.iter_mut().enumerate() {
-            facts.observe(records.field(index, line)?, missing_values);
+            if wanted[index] {
+                facts.observe(records.field(index, line)?, missing_values);
+            }
         }
     }
     if rows == 0 {
@@ -192,7 +195,7 @@ impl std::fmt::Display for DropReason {
 pub fn infer(bytes: &[u8], label: &str, client: Option<&str>) -> Result<Inferred, SchemaError> {
     let content = unpacked(bytes, u32::MAX as usize).map_err(CsvError::from)?;
     let delimiter = sniff_delimiter(&content);
-    let survey = survey(&content, delimiter, &[])?;
+    let survey = survey(&content, delimiter, &[], |_| true)?;
     let expect = |key: &str, column: &str| {
         survey
             .column(column)

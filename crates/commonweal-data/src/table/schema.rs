@@ -4,7 +4,9 @@ use commonweal_core::job::{Column, Data, DataTask, Missing};
 use serde::{Deserialize, Serialize};
 
 use super::CsvError;
+use super::csv::MAX_BYTES;
 use super::infer::{ColumnFacts, Survey, survey};
+use crate::gzip::unpacked;
 
 /// The parts that the columns of a file play. Columns that it does not name are left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,11 +119,16 @@ impl Schema {
     /// # Errors
     /// [`SchemaError`].
     pub fn of(data: &Data, bytes: &[u8]) -> Result<Self, SchemaError> {
-        let survey = survey(
-            bytes,
-            ascii_delimiter(data.delimiter)?,
-            &data.missing_values,
-        )?;
+        let content = unpacked(bytes, MAX_BYTES).map_err(CsvError::from)?;
+        let is_wanted = |name: &str| {
+            let is_feature = match &data.features {
+                Some(features) => features.iter().any(|feature| feature == name),
+                None => !data.drop.iter().any(|dropped| dropped == name),
+            };
+            data.label.as_deref() == Some(name) || is_feature && !data.columns.contains_key(name)
+        };
+        let delimiter = ascii_delimiter(data.delimiter)?;
+        let survey = survey(&content, delimiter, &data.missing_values, is_wanted)?;
         expect_columns(data, &survey)?;
         let label_column = data.label.as_ref().ok_or_else(|| SchemaError::NoLabel {
             header: survey.header(),
