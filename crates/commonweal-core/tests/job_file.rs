@@ -190,7 +190,7 @@ fn unknown_kinds_are_told_with_the_nearest_kind_and_all_kinds() {
         fault("simulation.partition = { kind = \"dirichelt\", alpha = 1 }"),
         "line 5, column 33: `simulation.partition.kind` is \"dirichelt\" (did you mean \
          `dirichlet`?); it must be one of \"iid\", \"dirichlet\", \"dirichlet_quantity\", \
-         \"shards\", \"classes\", \"power_law\", \"natural\""
+         \"shards\", \"classes\", \"power_law\", \"drawn\", \"natural\""
     );
 }
 

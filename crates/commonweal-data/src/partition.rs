@@ -30,7 +30,7 @@ use crate::Roster;
 /// Deals rows to numbered clients.
 ///
 /// A hole that a user fills: another rule is another implementation.
-pub trait Partitioner {
+pub trait Partitioner: std::fmt::Debug {
     /// Deals `rows` to `clients` clients, at least one, each row to at most one. Equal arguments, the state of `rng`
     /// included, give equal deals. A client may get nothing: whoever must not have such clients
     /// calls [`Deal::fill_empty`].
@@ -152,7 +152,8 @@ pub enum PartitionError {
     NoLabels,
     /// The data say nothing of clients.
     #[error(
-        "a natural partition needs a column that names the client of each row: data.client = \"COLUMN\""
+        "say how many clients the rows are dealt to: simulation.clients = 20; or, for a natural partition, which \
+         column names the client of each row: data.client = \"COLUMN\""
     )]
     NoNaturalClients,
     /// Fewer natural clients than asked for.

@@ -3,6 +3,8 @@
 
 mod contribution;
 
+use std::borrow::Cow;
+
 use commonweal_core::job::{Data, Missing, Scale};
 use commonweal_core::{ColumnSpec, Found, PrepareSpec, Prepared, Statistic};
 
@@ -55,6 +57,12 @@ pub enum ApplyError {
         "images and text cannot be scaled per client; set data.scale to \"global\" or \"none\""
     )]
     PerClientImages,
+    /// Two clients hold one row, which cannot be scaled for both.
+    #[error(
+        "clients that share rows cannot each scale them; set data.scale to \"global\", or another \
+         simulation.partition"
+    )]
+    SharedRow,
     /// A label that nobody agreed on.
     #[error("row {row} has a label that is not among the known classes")]
     UnknownClass {
@@ -115,7 +123,7 @@ impl Preparation {
     }
 
     /// Whether each client's features are to be scaled by its own moments, with
-    /// [`Self::scale_client`].
+    /// [`Self::scale_clients`].
     pub fn scales_per_client(&self) -> bool {
         self.scale == Scale::PerClient
     }
@@ -169,39 +177,44 @@ impl Preparation {
         }
     }
 
-    /// Scales the numeric features of one client's rows by the mean and deviation of its training rows,
-    /// summed in `f64` in their order. No row may belong to two clients, nor be scaled twice.
+    /// Scales the numeric features of each client's rows by the mean and deviation of its training rows,
+    /// summed in `f64` in their order. A client is given by its training and its test rows.
     ///
     /// # Errors
-    /// [`ApplyError::PerClientImages`] for images and text; [`ApplyError`] as [`Self::apply`].
-    pub fn scale_client(
+    /// [`ApplyError::PerClientImages`] for images and text, [`ApplyError::SharedRow`] for a row of two
+    /// clients; [`ApplyError`] as [`Self::apply`].
+    pub fn scale_clients<'a>(
         &self,
         source: &Source,
         found: &Prepared,
         dataset: Dataset,
-        train: &[u32],
-        test: &[u32],
+        clients: impl IntoIterator<Item = (Cow<'a, [u32]>, &'a [u32])>,
     ) -> Result<Dataset, ApplyError> {
         let numeric = match source {
             Source::Table(table) => Some(self.encoding(table, found)?.numeric()),
             Source::Numbers(_) => None,
         };
-        if !matches!(dataset.features(), Features::Floats(_)) {
-            return Err(ApplyError::PerClientImages);
-        }
-        Ok(dataset.map_features(|features| match features {
-            Features::Floats(mut floats) => {
-                let mut moments = floats.moments(train);
-                for (feature, moments) in moments.iter_mut().enumerate() {
-                    if numeric.as_ref().is_some_and(|numeric| !numeric[feature]) {
-                        *moments = (0.0, 1.0);
-                    }
+        let mut floats = match dataset.features() {
+            Features::Floats(floats) => floats.clone(),
+            Features::Bytes(_) | Features::Tokens(_) => return Err(ApplyError::PerClientImages),
+        };
+        let mut is_scaled = vec![false; floats.rows()];
+        for (train, test) in clients {
+            let rows = || train.iter().chain(test).copied();
+            for row in rows() {
+                if std::mem::replace(&mut is_scaled[row as usize], true) {
+                    return Err(ApplyError::SharedRow);
                 }
-                floats.standardise(train.iter().chain(test).copied(), &moments);
-                Features::Floats(floats)
             }
-            other => other,
-        })?)
+            let mut moments = floats.moments(&train);
+            for (feature, moments) in moments.iter_mut().enumerate() {
+                if numeric.as_ref().is_some_and(|numeric| !numeric[feature]) {
+                    *moments = (0.0, 1.0);
+                }
+            }
+            floats.standardise(rows(), &moments);
+        }
+        Ok(dataset.map_features(|_| Features::Floats(floats))?)
     }
 
     fn apply_numbers(&self, dataset: Dataset, found: &Prepared) -> Result<Dataset, ApplyError> {
@@ -423,12 +436,16 @@ mod tests {
         let source = table("x,c,y\n1,u,b\n3,v,a\n10,u,a\n30,w,a\n50,w,a\n", &data);
         let preparation = Preparation::new(&source, &data).expect("no vocabulary");
         let found = found(&preparation, &source, &[&[0, 1], &[2, 3]]);
-        let mut dataset = preparation.apply(&source, &found).expect("fits");
-        for (train, test) in [([0, 1], &[][..]), ([2, 3], &[4][..])] {
-            dataset = preparation
-                .scale_client(&source, &found, dataset, &train, test)
-                .expect("columns can be scaled");
-        }
+        let scaled = |clients: [(&[u32], &'static [u32]); 2]| {
+            let dataset = preparation.apply(&source, &found).expect("fits");
+            let clients = clients.map(|(train, test)| (Cow::Owned(train.to_vec()), test));
+            preparation.scale_clients(&source, &found, dataset, clients)
+        };
+        let dataset = scaled([(&[0, 1], &[]), (&[2, 3], &[4])]).expect("disjoint");
+        assert_eq!(
+            scaled([(&[0, 1], &[]), (&[1, 3], &[])]),
+            Err(ApplyError::SharedRow)
+        );
         assert_eq!(rows(&dataset), [[-1.0], [1.0], [-1.0], [1.0], [3.0]]);
     }
 

@@ -63,10 +63,9 @@ impl Federation {
         };
         let mut data = preparation.apply(source, &prepared)?;
         if preparation.scales_per_client() {
-            for client in partition.population().indices() {
-                let (train, test) = (partition.train(client), partition.test(client));
-                data = preparation.scale_client(source, &prepared, data, &train, test)?;
-            }
+            let clients = partition.population().indices();
+            let rows = clients.map(|client| (partition.train(client), partition.test(client)));
+            data = preparation.scale_clients(source, &prepared, data, rows)?;
         }
         let (data, seconds_prepare) = (Arc::new(data), start.elapsed().as_secs_f64());
         Ok(Self {

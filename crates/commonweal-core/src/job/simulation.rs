@@ -68,6 +68,12 @@ pub enum Partition {
         /// At least 0; 0 is an even deal.
         exponent: f64,
     },
+    /// Each client draws its rows at random out of all, whatever the others drew: for more clients than
+    /// rows.
+    Drawn {
+        /// Distinct rows a client has, at least 1.
+        rows: u32,
+    },
     /// One client for each value of a column, or as the data set says by itself.
     Natural {
         /// The column; `None` for `data.client`, or the data set's own.

@@ -24,9 +24,9 @@ impl Partition {
         test: HoldOut,
         root: &Seed,
     ) -> Result<Self, PartitionError> {
-        let partitioner = partitioner(&simulation.partition);
+        let is_natural = matches!(simulation.partition, job::Partition::Natural { .. });
         let hold_out = HoldOut {
-            by_client: partitioner.is_none(),
+            by_client: is_natural,
             ..test
         };
         let split = Split::of(roster, hold_out, &root.derive(Purpose::Split, 0, None));
@@ -34,12 +34,21 @@ impl Partition {
         let minimum = simulation
             .minimum_rows
             .max(u32::from(!simulation.allow_empty));
-        match partitioner {
-            Some(partitioner) => {
-                let clients = simulation.clients.ok_or(PartitionError::NoClients)?;
-                Self::dealt(roster, &split, &*partitioner, clients, minimum, &seed)
+        let clients = || simulation.clients.ok_or(PartitionError::NoClients);
+        let dealt = |partitioner: &dyn Partitioner| {
+            Self::dealt(roster, &split, partitioner, clients()?, minimum, &seed)
+        };
+        match simulation.partition {
+            job::Partition::Iid => dealt(&Iid),
+            job::Partition::Dirichlet { alpha } => dealt(&DirichletLabels { alpha }),
+            job::Partition::DirichletQuantity { alpha } => dealt(&DirichletQuantity { alpha }),
+            job::Partition::Shards { per_client, size } => dealt(&Shards { per_client, size }),
+            job::Partition::Classes { per_client } => dealt(&ClassesPerClient { per_client }),
+            job::Partition::PowerLaw { exponent } => dealt(&PowerLaw { exponent }),
+            job::Partition::Drawn { rows } => Self::drawn(&split, clients()?, rows, &seed),
+            job::Partition::Natural { .. } => {
+                Self::natural(roster, &split, simulation.clients, minimum, &seed)
             }
-            None => Self::natural(roster, &split, simulation.clients, minimum, &seed),
         }
     }
 
@@ -132,19 +141,6 @@ impl Partition {
     }
 }
 
-/// The rule for numbered clients; none for natural ones.
-fn partitioner(partition: &job::Partition) -> Option<Box<dyn Partitioner>> {
-    Some(match *partition {
-        job::Partition::Iid => Box::new(Iid),
-        job::Partition::Dirichlet { alpha } => Box::new(DirichletLabels { alpha }),
-        job::Partition::DirichletQuantity { alpha } => Box::new(DirichletQuantity { alpha }),
-        job::Partition::Shards { per_client, size } => Box::new(Shards { per_client, size }),
-        job::Partition::Classes { per_client } => Box::new(ClassesPerClient { per_client }),
-        job::Partition::PowerLaw { exponent } => Box::new(PowerLaw { exponent }),
-        job::Partition::Natural { .. } => return None,
-    })
-}
-
 fn expect_some(clients: u32, rows: usize) -> Result<(), PartitionError> {
     match (clients, rows) {
         (0, _) => Err(PartitionError::NoClients),
@@ -178,17 +174,20 @@ mod tests {
         }
     }
 
-    fn rules() -> impl Strategy<Value = job::Partition> {
+    fn rules() -> impl Strategy<Value = Box<dyn Partitioner>> {
+        fn of<P: Partitioner + 'static>(partitioner: P) -> Box<dyn Partitioner> {
+            Box::new(partitioner)
+        }
         prop_oneof![
-            Just(job::Partition::Iid),
-            (0.01_f64..10.0).prop_map(|alpha| job::Partition::Dirichlet { alpha }),
-            (0.01_f64..10.0).prop_map(|alpha| job::Partition::DirichletQuantity { alpha }),
-            (1_u32..4).prop_map(|per_client| job::Partition::Shards {
+            Just(()).prop_map(|()| of(Iid)),
+            (0.01_f64..10.0).prop_map(|alpha| of(DirichletLabels { alpha })),
+            (0.01_f64..10.0).prop_map(|alpha| of(DirichletQuantity { alpha })),
+            (1_u32..4).prop_map(|per_client| of(Shards {
                 per_client,
                 size: None
-            }),
-            (1_u32..4).prop_map(|per_client| job::Partition::Classes { per_client }),
-            (0.0_f64..3.0).prop_map(|exponent| job::Partition::PowerLaw { exponent }),
+            })),
+            (1_u32..4).prop_map(|per_client| of(ClassesPerClient { per_client })),
+            (0.0_f64..3.0).prop_map(|exponent| of(PowerLaw { exponent })),
         ]
     }
 
@@ -201,7 +200,6 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let (roster, split) = (roster(rows), split(rows));
-            let rule = partitioner(&rule).expect("numbered clients");
             let deal = |seed: u64| {
                 Partition::dealt(&roster, &split, &*rule, clients, 1, &seed.into())
             };

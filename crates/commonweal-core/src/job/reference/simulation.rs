@@ -21,12 +21,14 @@ pub(super) const KEYS: &[Key] = &[
             "shards",
             "classes",
             "power_law",
+            "drawn",
             "natural",
         ]),
         "`iid`: shuffled, dealt evenly. `dirichlet`: for every class, shares from a Dirichlet \
          distribution. `dirichlet_quantity`: sizes from one, classes mixed. `shards`: rows sorted by \
          label and cut into shards (McMahan et al. 2017). `classes`: rows of a few classes a client. \
-         `power_law`: a few large clients, many small. `natural`: by a column.",
+         `power_law`: a few large clients, many small. `drawn`: each client draws out of all rows, \
+         whatever the others drew, for more clients than rows. `natural`: by a column.",
     ),
     key(
         "simulation.partition.alpha",
@@ -53,6 +55,10 @@ pub(super) const KEYS: &[Key] = &[
     )
     .with(&["power_law"])
     .or(Literal::Number(1.0)),
+    key("simulation.partition.rows", count(1, 1_000_000_000), "Training rows that a client draws.")
+        .unit("rows")
+        .with(&["drawn"])
+        .or(Literal::Integer(10)),
     key("simulation.partition.column", Type::Text, "Column whose values are the clients.")
         .with(&["natural"])
         .open("`data.client`, or the data set's own"),
