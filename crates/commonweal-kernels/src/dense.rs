@@ -5,9 +5,10 @@
 //! weights, and their update.
 
 use crate::activation::activate;
-use crate::product::{Form, Output, Shape, matmul};
+use crate::product::{Form, Output, Shape, matmul, matmul_in};
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::tile::{Start, Tile, runs};
+use crate::workspace::Buffer;
 use crate::{Activation, Real, Workspace};
 
 /// Sizes of a dense layer.
@@ -75,6 +76,13 @@ impl Dense {
         let start = output.start();
         self.update_bias(db, dy, T::ONE, start);
         assert_eq!(w.len(), dw.len());
+        if self.batch > MOST_ROWS_IN_ONE_PASS {
+            if let Some(dx) = dx {
+                self.input_gradient(dy, w, dx, workspace.panels());
+            }
+            self.weight_gradient(dy, x, output, dw, workspace.panels());
+            return;
+        }
         let target = Target {
             old: w.as_ptr(),
             new: dw,
@@ -105,6 +113,21 @@ impl Dense {
         let factor = -descent.learning_rate;
         let start = Start::Keep(T::ONE + factor * descent.decay);
         self.update_bias(b, dy, factor, start);
+        if self.batch > MOST_ROWS_IN_ONE_PASS {
+            if let Some(dx) = dx {
+                self.input_gradient(dy, w, dx, workspace.panels());
+            }
+            if descent.decay != T::ZERO {
+                let keep = T::ONE + factor * descent.decay;
+                w.iter_mut().for_each(|w| *w *= keep);
+            }
+            let (scaled, panels) = workspace.split(dy.len());
+            for (scaled, &dy) in scaled.iter_mut().zip(dy) {
+                *scaled = factor * dy;
+            }
+            self.weight_gradient(scaled, x, Output::Add, w, panels);
+            return;
+        }
         let old = w.as_mut_ptr().cast_const();
         self.update(
             x,
@@ -118,6 +141,33 @@ impl Dense {
             dx,
             workspace,
         );
+    }
+
+    /// `dx = dy · w`.
+    fn input_gradient<T: Real>(self, dy: &[T], w: &[T], dx: &mut [T], panels: &mut Buffer<T>) {
+        let shape = Shape {
+            rows: self.batch,
+            columns: self.inputs,
+            inner: self.outputs,
+        };
+        matmul_in(Form::Nn, shape, dy, w, Output::Set, dx, panels);
+    }
+
+    /// `dyᵀ · x`, into `dw` or added to it.
+    fn weight_gradient<T: Real>(
+        self,
+        dy: &[T],
+        x: &[T],
+        output: Output,
+        dw: &mut [T],
+        panels: &mut Buffer<T>,
+    ) {
+        let shape = Shape {
+            rows: self.outputs,
+            columns: self.inputs,
+            inner: self.batch,
+        };
+        matmul_in(Form::Tn, shape, dy, x, output, dw, panels);
     }
 
     fn update<T: Real>(
@@ -273,5 +323,7 @@ impl<T: Real> Kernel for Update<'_, T> {
     }
 }
 
+/// Rows up to which memory bounds the layer: the products of larger batches are blocked instead.
+const MOST_ROWS_IN_ONE_PASS: usize = 64;
 /// Columns of a strip: two vectors of the widest set.
 const STRIP: usize = 32;
