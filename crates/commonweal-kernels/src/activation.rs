@@ -75,10 +75,20 @@ pub(crate) fn activate<T: Real, S: Simd>(activation: Activation, x: &mut [T]) {
 #[inline(always)]
 pub(crate) fn shifted_exp<T: Real, S: Simd>(x: &[T], out: &mut [T]) -> (T, T) {
     let max = row_max(x);
-    let shift = T::Vector::<S>::splat(max);
     out.copy_from_slice(x);
-    T::Vector::<S>::map(out, |x| exp(x.sub(shift)));
+    exp_of_differences::<T, S>(out, max);
     (max, out.iter().copied().sum())
+}
+
+/// Replaces every `x` by `exp(x − shift)`.
+///
+/// A closure as long as this would not be inlined, and then lacks the kernel's instruction set.
+#[inline(always)]
+fn exp_of_differences<T: Real, S: Simd>(x: &mut [T], shift: T) {
+    let shift = T::Vector::<S>::splat(shift);
+    for chunk in x.chunks_mut(T::Vector::<S>::LANES) {
+        exp(T::Vector::<S>::read(chunk).sub(shift)).write(chunk);
+    }
 }
 
 /// `log Σ exp` of a row, as part of a kernel.
@@ -160,8 +170,7 @@ impl<T: Real> Kernel for Softmax<'_, T> {
         }
         assert_eq!(self.x.len() % self.columns, 0);
         for row in self.x.chunks_exact_mut(self.columns) {
-            let shift = T::Vector::<S>::splat(row_max(row));
-            T::Vector::<S>::map(row, |x| exp(x.sub(shift)));
+            exp_of_differences::<T, S>(row, row_max(row));
             let sum: T = row.iter().copied().sum();
             let factor = T::Vector::<S>::splat(T::ONE / sum);
             T::Vector::<S>::map(row, |x| x.mul(factor));
