@@ -1,11 +1,11 @@
 //! Layers on images.
 
 use commonweal_core::job;
-use commonweal_kernels::{Activation, conv, pool};
+use commonweal_kernels::{Activation, conv, conv_pool, pool};
 
 use super::{Builder, Place, no_bias};
 use crate::error::ModelError;
-use crate::layer::{Conv2d, Layer, Norm, Pool2d, PoolKind};
+use crate::layer::{Conv2d, ConvPool, Layer, Norm, Pool2d, PoolKind};
 use crate::shape::Shape;
 
 impl Builder {
@@ -86,13 +86,15 @@ impl Builder {
             "MaxPool2d"
         };
         self.torch(place, format!("nn.{name}({size}, stride={stride})"));
-        let kind = self.move_relu_behind(kind);
         let image = Shape::Image {
             channels,
             height: rows,
             width: columns,
         };
-        self.push(Layer::Pool2d(Pool2d { kind, sizes }), image, 0);
+        let kind = self.move_relu_behind(kind);
+        if !self.fuse_with_convolution(kind, sizes, image) {
+            self.push(Layer::Pool2d(Pool2d { kind, sizes }), image, 0);
+        }
         Ok(())
     }
 
@@ -106,6 +108,34 @@ impl Builder {
                 PoolKind::Max(Activation::Relu)
             }
             _ => kind,
+        }
+    }
+
+    /// Turns a convolution right before the pool into one layer with it, if the kernels have one.
+    fn fuse_with_convolution(&mut self, kind: PoolKind, pool: pool::Pool, image: Shape) -> bool {
+        let last = self.slots.len() - 1;
+        let (PoolKind::Max(activation), Some(layer)) =
+            (kind, self.steps.last_mut().map(|step| &mut step.layer))
+        else {
+            return false;
+        };
+        let Layer::Conv2d(conv) = layer else {
+            return false;
+        };
+        let weights = conv.weights();
+        match conv_pool::ConvPool::new(conv.sizes, pool) {
+            Some(sizes) if conv.activation == Activation::Identity => {
+                let outputs = image.width();
+                *layer = Layer::ConvPool(ConvPool {
+                    sizes,
+                    weights,
+                    outputs,
+                    activation,
+                });
+                self.slots[last] = image;
+                true
+            }
+            _ => false,
         }
     }
 

@@ -12,7 +12,8 @@ pub(crate) struct Conv2d {
 }
 
 impl Conv2d {
-    fn weights(&self) -> usize {
+    /// Values of the weight.
+    pub(crate) fn weights(&self) -> usize {
         let conv::Conv {
             inputs,
             outputs,

@@ -2,6 +2,7 @@
 
 mod activation;
 mod conv;
+mod conv_pool;
 mod dense;
 mod dropout;
 mod embedding;
@@ -17,6 +18,7 @@ use commonweal_kernels::{Real, Workspace as Scratch};
 
 pub(crate) use activation::Pointwise;
 pub(crate) use conv::Conv2d;
+pub(crate) use conv_pool::ConvPool;
 pub(crate) use dense::Dense;
 pub(crate) use dropout::Dropout;
 pub(crate) use embedding::Embedding;
@@ -30,6 +32,7 @@ pub(crate) use skip::{Add, Copy, TimeMajor};
 pub(crate) enum Layer {
     Dense(Dense),
     Conv2d(Conv2d),
+    ConvPool(ConvPool),
     Pool2d(Pool2d),
     Embedding(Embedding),
     Lstm(Lstm),
@@ -138,6 +141,7 @@ impl Layer {
     /// The memory that the layer needs for a batch of at most `rows` examples.
     pub(crate) fn cache<T: Real>(&self, rows: usize) -> Cache<T> {
         match self {
+            Self::ConvPool(layer) => layer.cache(rows),
             Self::Pool2d(layer) => layer.cache(rows),
             Self::Lstm(layer) => layer.cache(rows),
             Self::Norm(layer) => layer.cache(rows),
@@ -159,6 +163,7 @@ impl Layer {
         match self {
             Self::Dense(layer) => layer.forward(parameters, x, y, pass),
             Self::Conv2d(layer) => layer.forward(parameters, x, y, pass),
+            Self::ConvPool(layer) => layer.forward(parameters, x, y, pass),
             Self::Pool2d(layer) => layer.forward(x, y, pass),
             Self::Embedding(layer) => layer.forward(parameters, y, pass),
             Self::Lstm(layer) => layer.forward(parameters, x, y, pass),
@@ -186,6 +191,7 @@ impl Layer {
         match (self, dx) {
             (Self::Dense(layer), dx) => layer.backward(learning, x, y, dy, dx, pass),
             (Self::Conv2d(layer), dx) => layer.backward(learning, x, y, dy, dx, pass),
+            (Self::ConvPool(layer), dx) => layer.backward(learning, x, y, dy, dx, pass),
             (Self::Embedding(layer), _) => layer.backward(learning, dy, pass),
             (Self::Lstm(layer), dx) => layer.backward(learning, x, y, dy, dx, pass),
             (Self::Norm(layer), dx) => layer.backward(learning, dy, dx, pass),
