@@ -7,8 +7,9 @@
 
 use commonweal_core::job::Job;
 use commonweal_core::{Digest, PrepareSums};
+use commonweal_data::table::{Schema, infer, read};
 use commonweal_data::{
-    Dataset, Features, HoldOut, Partition, Preparation, Source, Split, registry,
+    Dataset, Features, HoldOut, Partition, Preparation, Source, Split, embedded, registry,
 };
 
 /// The job with this `[data]`, and its data set as it is read.
@@ -160,8 +161,27 @@ fn digits_are_dealt_by_dirichlet_with_stratified_test_rows() {
         (1437, 360)
     );
     let data = prepared(&job, &source, &partition);
-    assert_eq!(
-        data.shape(),
-        commonweal_data::embedded::digits().expect("sound").shape()
-    );
+    assert_eq!(data.shape(), embedded::digits().expect("sound").shape());
+}
+
+#[test]
+fn the_toml_of_an_inferred_schema_declares_that_schema() {
+    let odd = "row \"1\";größe;a.b;#;y\nu;1,5;2;x;a\nv;NA;3;x;b\nu;2,5;4;z;a\nv;2,5;NA;z;b\n";
+    for (file, label, client) in [
+        (embedded::HEART_CSV, "num", Some("dataset")),
+        (odd.as_bytes(), "y", Some("#")),
+    ] {
+        let inferred = infer(file, label, client).expect("a table");
+        let text = format!(
+            "name = \"t\"\nrounds = 1\n[data]\npath = \"t.csv\"\n{}\n[model]\nkind = \"softmax\"\n",
+            inferred.schema.to_toml()
+        );
+        let job = Job::parse(&text).unwrap_or_else(|errors| panic!("{errors:?}\n{text}"));
+        assert_eq!(
+            Schema::of(&job.data, file),
+            Ok(inferred.schema.clone()),
+            "{text}"
+        );
+        assert!(read(file, &inferred.schema).is_ok());
+    }
 }

@@ -8,10 +8,14 @@ use super::csv::{CsvError, Records};
 use super::{Feature, FeatureKind, Label, LabelKind, Schema, SchemaError};
 use crate::gzip::unpacked;
 
-/// Texts that stand for a missing value in so many files that they are taken for one.
+/// Texts that stand for a missing value in so many files that they are taken for one; the first four are
+/// those that a job takes for one if it does not say.
 const USUAL_MISSING: [&str; 9] = [
-    "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "?", "#N/A",
+    "NA", "NaN", "nan", "?", "N/A", "n/a", "NULL", "null", "#N/A",
 ];
+
+/// How many of [`USUAL_MISSING`] a job takes for missing by itself.
+const MISSING_BY_DEFAULT: usize = 4;
 
 /// Distinct texts of a column that are told apart; beyond, the column counts as free text.
 const MAX_DISTINCT: usize = 1000;
@@ -41,6 +45,19 @@ pub(super) struct ColumnFacts {
 impl Survey {
     pub(super) fn header(&self) -> Vec<String> {
         self.columns.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Texts that stand for a missing value somewhere in the file, and those that do by default.
+    fn missing_values(&self) -> Vec<String> {
+        let occurs = |text: &str| {
+            self.columns
+                .iter()
+                .any(|(_, facts)| facts.usual_missing.contains(text))
+        };
+        let of = USUAL_MISSING.iter().enumerate();
+        of.filter(|(index, text)| *index < MISSING_BY_DEFAULT || occurs(text))
+            .map(|(_, text)| (*text).to_owned())
+            .collect()
     }
 
     pub(super) fn column(&self, name: &str) -> Option<&ColumnFacts> {
@@ -205,6 +222,7 @@ pub fn infer(bytes: &[u8], label: &str, client: Option<&str>) -> Result<Inferred
                 header: survey.header(),
             })
     };
+    let missing_values = survey.missing_values();
     let label_facts = expect("--label", label)?;
     let client_facts = client
         .map(|column| expect("--client", column))
@@ -216,7 +234,7 @@ pub fn infer(bytes: &[u8], label: &str, client: Option<&str>) -> Result<Inferred
         }
         match facts.reason_to_drop(name, survey.rows) {
             Some(reason) => dropped.push((name.clone(), reason)),
-            None => features.push(inferred_feature(name, facts)),
+            None => features.push(inferred_feature(name, facts, &missing_values)),
         }
     }
     if features.is_empty() {
@@ -244,7 +262,7 @@ pub fn infer(bytes: &[u8], label: &str, client: Option<&str>) -> Result<Inferred
         } else {
             Missing::Refuse
         },
-        missing_values: label_facts.usual_missing.iter().cloned().collect(),
+        missing_values,
         delimiter: delimiter as char,
     };
     Ok(Inferred {
@@ -267,7 +285,7 @@ fn sniff_delimiter(content: &[u8]) -> u8 {
         .unwrap_or(b',')
 }
 
-fn inferred_feature(name: &str, facts: &ColumnFacts) -> Feature {
+fn inferred_feature(name: &str, facts: &ColumnFacts, missing_values: &[String]) -> Feature {
     let numeric = facts.is_numeric();
     let kind = if numeric {
         FeatureKind::Numeric
@@ -282,12 +300,11 @@ fn inferred_feature(name: &str, facts: &ColumnFacts) -> Feature {
         (true, true) => Missing::Mean,
         (true, false) => Missing::Indicator,
     };
-    let missing_values = facts.usual_missing.iter().cloned().collect();
     Feature {
         name: name.to_owned(),
         kind,
         missing,
-        missing_values,
+        missing_values: missing_values.to_vec(),
     }
 }
 
@@ -332,9 +349,10 @@ mod tests {
         let expected = "label = \"outcome\"\n\
             task = \"classification\"\n\
             client = \"ward\"\n\
+            missing_values = [\"NA\", \"NaN\", \"nan\", \"?\"]\n\
             features = [\"age\", \"sex\", \"smoker\"]\n\
             \n[data.columns]\n\
-            \"age\" = { kind = \"numeric\", missing = \"mean\", missing_values = [\"NA\"] }\n\
+            \"age\" = { kind = \"numeric\", missing = \"mean\" }\n\
             \"sex\" = { kind = \"categorical\", drop_first = true }\n\
             \"smoker\" = { kind = \"categorical\", drop_first = true, missing = \"indicator\" }\n";
         assert_eq!(schema.to_toml(), expected);
