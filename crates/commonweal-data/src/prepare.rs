@@ -389,7 +389,7 @@ mod tests {
         let mut sums = PrepareSums::zero(preparation.spec());
         for rows in clients {
             let own = preparation
-                .contribution(source, rows)
+                .contribution(source, rows, &[])
                 .expect("can be summed up");
             sums.merge(preparation.spec(), &own).expect("one spec");
         }
@@ -414,20 +414,25 @@ mod tests {
         let all = found(&preparation, &source, &[&[0], &[1, 2], &[3]]);
         let otherwise = found(&preparation, &source, &[&[3, 0, 1], &[2]]);
         assert_eq!(all.columns, otherwise.columns);
-        // Row 3 is a test row: its number does not move the mean, its level is unknown.
-        let train = found(&preparation, &source, &[&[0, 1, 2]]);
-        let refused = preparation
-            .apply(&source, &train)
-            .expect_err("level w is in no training row");
-        assert!(
-            refused.to_string().contains("line 5, column `c`"),
-            "{refused}"
-        );
-        let dataset = preparation
-            .apply(&source, &all)
-            .expect("all levels are known");
+        let dataset = preparation.apply(&source, &all).expect("one spec");
         assert_eq!(dataset.shape().input.width(), 4);
         assert_eq!(rows(&dataset)[2], [0.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn test_rows_move_no_mean_and_add_no_level_but_their_class_is_known() {
+        let data = data("label = \"y\"\nmissing = \"mean\"");
+        let source = table("x,c,y\n1,u,a\n3,v,a\n100,w,b\n", &data);
+        let preparation = Preparation::new(&source, &data).expect("no vocabulary");
+        let own = preparation
+            .contribution(&source, &[0, 1], &[2])
+            .expect("can be summed up");
+        let found = own
+            .finish(preparation.spec(), Digest::of(b"job"))
+            .expect("there are rows");
+        let dataset = preparation.apply(&source, &found).expect("one spec");
+        assert_eq!(rows(&dataset)[2], [98.0, 0.0, 0.0]);
+        assert_eq!(dataset.shape().target, crate::Target::Classes(2));
     }
 
     #[test]

@@ -33,7 +33,8 @@ fn prepared(job: &Job, source: &Source, partition: &Partition) -> Dataset {
     let preparation = Preparation::new(source, &job.data).expect("no vocabulary");
     let mut sums = PrepareSums::zero(preparation.spec());
     for client in partition.population().indices() {
-        let own = preparation.contribution(source, &partition.train(client));
+        let own =
+            preparation.contribution(source, &partition.train(client), partition.test(client));
         sums.merge(preparation.spec(), &own.expect("can be summed up"))
             .expect("one spec");
     }

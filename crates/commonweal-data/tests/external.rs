@@ -49,7 +49,7 @@ fn prepared(job: &Job, source: &Source, train: &[u32]) -> Dataset {
     let preparation = Preparation::new(source, &job.data).expect("a small vocabulary");
     let mut sums = PrepareSums::zero(preparation.spec());
     let own = preparation
-        .contribution(source, train)
+        .contribution(source, train, &[])
         .expect("can be summed up");
     sums.merge(preparation.spec(), &own).expect("one spec");
     let found = sums

@@ -66,8 +66,8 @@ impl Work<()> for Preparing<'_> {
         task: &Task,
         _progress: &mut dyn Progress,
     ) -> Result<Report, WorkError> {
-        let rows = self.partition.train(client);
-        let sums = self.preparation.contribution(self.source, &rows);
+        let (train, test) = (self.partition.train(client), self.partition.test(client));
+        let sums = self.preparation.contribution(self.source, &train, test);
         // A column that one client cannot sum up makes every later round meaningless.
         let sums = sums.map_err(|source| {
             let client = self.partition.name(client);

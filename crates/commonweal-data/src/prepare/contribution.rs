@@ -7,12 +7,18 @@ use crate::table::Cells;
 use crate::{Features, Source};
 
 impl Preparation {
-    /// The sums of one client that holds `rows`.
+    /// The sums of one client: of its training rows, and the classes of its test rows too, so that a class
+    /// is known that no client trains on.
     ///
     /// # Errors
     /// [`PrepareError`] for a value, a level or a number of levels beyond what can be summed.
-    pub fn contribution(&self, source: &Source, rows: &[u32]) -> Result<PrepareSums, PrepareError> {
-        let mut sums = PrepareSums::of_client(&self.spec, rows.len() as u32);
+    pub fn contribution(
+        &self,
+        source: &Source,
+        train: &[u32],
+        test: &[u32],
+    ) -> Result<PrepareSums, PrepareError> {
+        let mut sums = PrepareSums::of_client(&self.spec, train.len() as u32);
         for (index, &asked) in self.asked.iter().enumerate() {
             let mut observe = Observer {
                 sums: &mut sums,
@@ -20,15 +26,15 @@ impl Preparation {
                 index,
             };
             match (asked, source) {
-                (Asked::Classes, _) => observe.classes(source, rows)?,
+                (Asked::Classes, _) => observe.classes(source, train.iter().chain(test))?,
                 (Asked::Moments(column) | Asked::Levels(column), Source::Table(table)) => {
-                    observe.cells(&table.columns[column], rows)?;
+                    observe.cells(&table.columns[column], train)?;
                 }
                 (Asked::Moments(channel), Source::Numbers(dataset)) => {
-                    observe.channel(dataset.features(), channel, rows)?;
+                    observe.channel(dataset.features(), channel, train)?;
                 }
                 (Asked::Characters, Source::Numbers(dataset)) => {
-                    observe.characters(dataset.features(), rows)?;
+                    observe.characters(dataset.features(), train)?;
                 }
                 (Asked::Levels(_) | Asked::Characters, _) => {
                     return Err(PrepareError::OtherColumns);
@@ -71,11 +77,15 @@ impl Observer<'_> {
         Ok(())
     }
 
-    fn classes(&mut self, source: &Source, rows: &[u32]) -> Result<(), PrepareError> {
+    fn classes<'r>(
+        &mut self,
+        source: &Source,
+        rows: impl Iterator<Item = &'r u32>,
+    ) -> Result<(), PrepareError> {
         let Some(labels) = source.roster().labels() else {
             return Err(PrepareError::OtherColumns);
         };
-        let codes = rows.iter().map(|&row| labels.codes()[row as usize]);
+        let codes = rows.map(|&row| labels.codes()[row as usize]);
         self.levels(labels.names(), codes)
     }
 

@@ -27,7 +27,8 @@ enum CellEncoding {
         mean: f32,
         deviation: f32,
     },
-    /// 1 at the cell's level, in the order of `levels` from `first`; a missing cell is `fill`.
+    /// 1 at the cell's level, in the order of `levels` from `first`; a missing cell is `fill`, and all
+    /// zeros a level that is not listed: no training row had it.
     OneHot {
         levels: Vec<String>,
         first: usize,
@@ -66,14 +67,6 @@ pub enum EncodeError {
     )]
     OtherKind {
         /// The column.
-        column: String,
-    },
-    /// A level that nobody agreed on.
-    #[error("line {line}, column `{column}`: a level that is not among the known ones")]
-    UnknownLevel {
-        /// Line, from 1.
-        line: u32,
-        /// Column.
         column: String,
     },
     /// A label that nobody agreed on.
@@ -170,7 +163,7 @@ impl Encoding {
         let mut values = vec![0.0; width * rows];
         let mut at = 0;
         for (column, cells) in self.columns.iter().zip(&table.columns) {
-            at += column.write(cells, &table.lines, width, at, &mut values)?;
+            at += column.write(cells, width, at, &mut values)?;
         }
         Ok(Floats::new(values, vec![width])?.with_names(names))
     }
@@ -260,12 +253,11 @@ impl Column {
     fn write(
         &self,
         cells: &Cells,
-        lines: &[u32],
         width: usize,
         at: usize,
         values: &mut [f32],
     ) -> Result<usize, EncodeError> {
-        let rows = values.chunks_exact_mut(width);
+        let rows = values.chunks_exact_mut(width).map(|row| &mut row[at..]);
         match (&self.cells, cells) {
             (
                 CellEncoding::Number {
@@ -278,9 +270,9 @@ impl Column {
                 let deviation = if *deviation > 0.0 { *deviation } else { 1.0 };
                 for (row, &number) in rows.zip(numbers) {
                     let known = if number.is_nan() { *fill } else { number };
-                    row[at] = (known - mean) / deviation;
+                    row[0] = (known - mean) / deviation;
                     if self.indicator {
-                        row[at + 1] = f32::from(u8::from(number.is_nan()));
+                        row[1] = f32::from(u8::from(number.is_nan()));
                     }
                 }
                 Ok(1 + usize::from(self.indicator))
@@ -297,21 +289,18 @@ impl Column {
                 let positions: Vec<Option<usize>> = own.iter().map(|name| position(name)).collect();
                 let fill = fill.as_deref().and_then(position);
                 let features = levels.len() - first;
-                for ((row, &code), &line) in rows.zip(codes).zip(lines) {
-                    let level = if code == MISSING_LEVEL {
-                        if self.indicator {
-                            row[at + features] = 1.0;
-                        }
+                for (row, &code) in rows.zip(codes) {
+                    let is_missing = code == MISSING_LEVEL;
+                    let level = if is_missing {
                         fill
                     } else {
-                        let unknown = || EncodeError::UnknownLevel {
-                            line,
-                            column: self.name.clone(),
-                        };
-                        Some(positions[code as usize].ok_or_else(unknown)?)
+                        positions[code as usize]
                     };
                     if let Some(feature) = level.and_then(|level| level.checked_sub(*first)) {
-                        row[at + feature] = 1.0;
+                        row[feature] = 1.0;
+                    }
+                    if self.indicator {
+                        row[features] = f32::from(u8::from(is_missing));
                     }
                 }
                 Ok(features + usize::from(self.indicator))
@@ -436,16 +425,18 @@ mod tests {
     }
 
     #[test]
-    fn a_level_or_class_that_nobody_agreed_on_is_refused_by_line() {
-        let features = || vec![feature("p", one_hot(false), Missing::Refuse)];
-        let column = "p".to_owned();
-        assert_eq!(
-            encoded("p,y\nu,a\nv,a\n", features(), vec![levels(&["u"], "u")]),
-            Err(EncodeError::UnknownLevel { line: 3, column })
-        );
+    fn a_level_that_no_training_row_had_is_all_zeros() {
+        let features = vec![feature("p", one_hot(false), Missing::Refuse)];
+        let data = encoded("p,y\nu,a\nv,a\n", features, vec![levels(&["u"], "u")]).expect("fits");
+        assert_eq!(rows(&data), [[1.0], [0.0]]);
+    }
+
+    #[test]
+    fn a_class_that_nobody_agreed_on_is_refused_by_line() {
+        let features = vec![feature("p", one_hot(false), Missing::Refuse)];
         let column = "y".to_owned();
         assert_eq!(
-            encoded("p,y\nu,a\nu,c\n", features(), vec![levels(&["u"], "u")]),
+            encoded("p,y\nu,a\nu,c\n", features, vec![levels(&["u"], "u")]),
             Err(EncodeError::UnknownClass { line: 3, column })
         );
     }
