@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use commonweal_core::{
     ClientIndex, ClientPipeline, ClientUpdate, Entropy, Fold, Mean, MetricSpec, ModelVersion,
-    Quantizer, Rule, Seed, ServerPipeline, Weight,
+    Quantizer, Report, Rule, Seed, ServerPipeline, Weight,
 };
 
 use super::Bench;
@@ -19,6 +19,8 @@ const PARAMETERS: usize = 1_663_370;
 const CLIENTS: u32 = 100;
 /// Updates that lie in memory at a time, well beyond the caches together.
 const AT_A_TIME: u32 = 10;
+/// Reports that are added together: the sum is larger than the cache, four reports are not.
+const TOGETHER: usize = 4;
 const REPETITIONS: usize = 3;
 
 pub(super) fn aggregate(bench: &Bench) -> Result<Figure, WatchError> {
@@ -48,6 +50,7 @@ fn once() -> Option<Duration> {
         .collect();
     let seed = Seed::from(1);
     let mut accumulator = fold.zero();
+    let (mut reports, mut spare) = (Vec::new(), Vec::new());
     let mut spent = Duration::ZERO;
     for first in (0..CLIENTS).step_by(AT_A_TIME as usize) {
         let update = || ClientUpdate {
@@ -59,11 +62,18 @@ fn once() -> Option<Duration> {
         let updates: Vec<ClientUpdate> = (0..AT_A_TIME).map(|_| update()).collect();
         let start = Instant::now();
         for (offset, update) in (0..).zip(updates) {
+            let memory = spare.pop().unwrap_or_default();
             let payload = client
-                .on_client(update, base, &seed, Entropy::new([0; 32]))
+                .on_client_in(memory, update, base, &seed, Entropy::new([0; 32]))
                 .ok()?;
-            fold.accumulate(&mut accumulator, ClientIndex(first + offset), payload)
-                .ok()?;
+            reports.push(fold.verify(ClientIndex(first + offset), payload).ok()?);
+            if reports.len() == TOGETHER || offset + 1 == AT_A_TIME {
+                let refused = fold.accumulate_all(&mut accumulator, &mut reports);
+                if !refused.is_empty() {
+                    return None;
+                }
+                spare.extend(reports.drain(..).map(Report::into_memory));
+            }
         }
         spent += start.elapsed();
     }
