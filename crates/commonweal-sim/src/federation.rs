@@ -12,6 +12,7 @@ use crate::crew::Crew;
 use crate::drive::{Drive, RoundEnd};
 use crate::entropy_source::EntropySource;
 use crate::error::SimulationError;
+use crate::input::InputRecord;
 use crate::source::complete;
 use crate::work::Preparing;
 
@@ -25,6 +26,7 @@ pub(crate) struct Federation {
     /// Whether anything was asked.
     pub(crate) is_prepared: bool,
     pub(crate) data: Arc<Dataset>,
+    pub(crate) input: InputRecord,
     pub(crate) seconds_prepare: f64,
 }
 
@@ -67,7 +69,9 @@ impl Federation {
             let rows = clients.map(|client| (partition.train(client), partition.test(client)));
             data = preparation.scale_clients(source, &prepared, data, rows)?;
         }
-        let (data, seconds_prepare) = (Arc::new(data), start.elapsed().as_secs_f64());
+        let input = InputRecord::of(source, &preparation, &prepared, &data)?;
+        let seconds_prepare = start.elapsed().as_secs_f64();
+        let data = Arc::new(data);
         Ok(Self {
             job,
             manifest,
@@ -75,6 +79,7 @@ impl Federation {
             prepared,
             is_prepared,
             data,
+            input,
             seconds_prepare,
         })
     }

@@ -136,6 +136,12 @@ impl RunFolder {
         self.path.join("checkpoints")
     }
 
+    /// What the model takes in.
+    #[must_use]
+    pub fn input(&self) -> PathBuf {
+        self.path.join("input.json")
+    }
+
     /// Where the run was started.
     #[must_use]
     pub fn origin(&self) -> PathBuf {

@@ -27,12 +27,13 @@ pub(crate) struct Final {
     pub(crate) baselines: Vec<BaselineResult>,
 }
 
-/// Writes what is known before the first round: `prepared.json` and `partition.csv`.
+/// Writes what is known before the first round: `prepared.json`, `input.json` and `partition.csv`.
 pub(crate) fn write_federation(
     folder: &RunFolder,
     federation: &Federation,
 ) -> Result<(), SimulationError> {
     write_json(&folder.prepared(), &federation.prepared)?;
+    write_json(&folder.input(), &federation.input)?;
     let counts = LabelCounts::of(
         &federation.partition,
         federation.data.roster(),
@@ -75,7 +76,7 @@ pub(crate) fn write_seed(
     write_json(&folder.seed_summary(), &last.summary)
 }
 
-fn client_rows<'a>(
+pub(crate) fn client_rows<'a>(
     federation: &'a Federation,
     metrics: &'a [String],
     found: &'a [ClientMetrics],

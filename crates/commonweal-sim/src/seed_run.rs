@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use commonweal_core::{AbandonReason, CommitError, End, Entropy, Next, Population, Run};
+use commonweal_core::{
+    AbandonReason, CommitError, End, Entropy, MetricSums, Next, Population, Round, Run, Scope,
+    Tensor,
+};
 
 use crate::arrival::Arrivals;
 use crate::checkpoint::{Checkpoint, Header};
@@ -240,20 +243,24 @@ impl SeedRun<'_> {
     }
 
     /// Measures the model without telling the run: for a run that was resumed after its last evaluation.
-    pub(crate) fn measure_clients(&mut self) -> Result<(), SimulationError> {
+    pub(crate) fn measure_clients(&mut self) -> Result<MetricSums, SimulationError> {
         let population = self.federation.partition.population();
         let now = self.run.time();
         let round = self
             .run
             .open_evaluation(population, self.entropy.draw(), now);
-        self.clients = self.measure(round)?.1;
-        Ok(())
+        let (driven, found) = self.measure(round)?;
+        self.clients = found;
+        match driven.end {
+            RoundEnd::Committed(_, sums) => Ok(sums
+                .metrics()
+                .cloned()
+                .unwrap_or_else(|| self.run.spec().metrics.zero())),
+            RoundEnd::Abandoned(_) => Ok(self.run.spec().metrics.zero()),
+        }
     }
 
-    fn measure(
-        &mut self,
-        round: commonweal_core::Round,
-    ) -> Result<(Driven, Vec<ClientMetrics>), SimulationError> {
+    fn measure(&mut self, round: Round) -> Result<(Driven, Vec<ClientMetrics>), SimulationError> {
         let work = Evaluating {
             partition: &self.federation.partition,
             model: self.run.model(),
@@ -319,10 +326,8 @@ impl SeedRun<'_> {
     /// Bytes of the model that a client downloads: all that is not its own.
     fn bytes_down(&self) -> u64 {
         let tensors = self.run.model().layout().tensors();
-        let own = tensors
-            .iter()
-            .filter(|tensor| tensor.scope == commonweal_core::Scope::Local);
-        let own: usize = own.map(commonweal_core::Tensor::len).sum();
+        let own = tensors.iter().filter(|tensor| tensor.scope == Scope::Local);
+        let own: usize = own.map(Tensor::len).sum();
         4 * (self.run.model().layout().len() - own) as u64
     }
 }

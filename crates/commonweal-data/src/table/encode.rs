@@ -1,25 +1,26 @@
 //! From a table to numbers that a model takes: one-hot levels, filled gaps, scaled columns.
 
 use commonweal_core::job::Missing;
+use serde::{Deserialize, Serialize};
 
 use super::{Cells, Feature, FeatureKind, MISSING_LEVEL, Schema, Table, TableTarget};
 use crate::{Dataset, DatasetError, Features, FeaturesError, Floats, Targets};
 
 /// How every cell of a schema becomes numbers: equal on all clients, since it was agreed by all.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Encoding {
     columns: Vec<Column>,
     classes: Option<Vec<String>>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Column {
     name: String,
     cells: CellEncoding,
     indicator: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum CellEncoding {
     /// The number itself, scaled; a missing cell is `fill` before scaling.
     Number {

@@ -110,6 +110,7 @@ struct Found {
 
 /// One client's model.
 struct Alone {
+    client: ClientIndex,
     train_rows: u64,
     /// On the test rows of all.
     on_all: MetricSums,
@@ -192,7 +193,10 @@ impl<'a> Comparison<'a> {
                 total,
             });
         });
-        found.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Means of floats depend on the order, and threads end in any.
+        found.alone.sort_unstable_by_key(|alone| alone.client);
+        found
     }
 
     /// Rows that a holder learns from in all.
@@ -245,6 +249,7 @@ impl<'a> Comparison<'a> {
         let learned = self.setting.learn(slot, name, &rows, &self.alone)?;
         let mut measure = |rows: &[u32]| self.setting.measure(slot, name, rows, &learned);
         Ok(Alone {
+            client,
             train_rows: rows.len() as u64,
             on_all: measure(&self.test)?,
             on_own: measure(partition.test(client))?,

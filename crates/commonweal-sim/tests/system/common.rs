@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use commonweal_core::job::Job;
+use commonweal_core::job::{CohortSize, Job, LocalLength};
 use commonweal_sim::observer::Silent;
 use commonweal_sim::{Ending, Environment, Finished, Simulation};
 
@@ -57,4 +57,12 @@ pub(crate) fn finish(job: Job, environment: Environment) -> Finished {
         Ok(Ending::Interrupted { round, .. }) => panic!("interrupted after round {round}"),
         Err(error) => panic!("{error}"),
     }
+}
+
+/// As [`digits`], with `target` clients a round that train for `epochs`.
+pub(crate) fn digits_of(rounds: u32, target: u32, epochs: u32) -> Job {
+    let mut job = digits(rounds, "");
+    job.cohort.size = CohortSize::Target(target);
+    job.training.length = LocalLength::Epochs(epochs);
+    job
 }

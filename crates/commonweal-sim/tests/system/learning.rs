@@ -1,6 +1,6 @@
 //! A simulation learns, and leaves behind what it promises.
 
-mod common;
+use crate::common;
 
 use commonweal_sim::client_table::read_clients;
 use commonweal_sim::file::read_bytes;

@@ -1,0 +1,156 @@
+//! The same job gives the same bytes, whatever happens on the machine that runs it.
+
+use crate::common;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+
+use commonweal_core::job::Job;
+use commonweal_core::{
+    ClientRows, ClientState, ClientUpdate, Entropy, EvaluatePlan, MetricSums, Parameters, Progress,
+    Task, TrainError, TrainPlan, Trainer,
+};
+use commonweal_data::Dataset;
+use commonweal_sim::observer::Silent;
+use commonweal_sim::{Ending, Environment, Simulation};
+use commonweal_train::{BuiltInTrainer, Model};
+
+fn digest(job: Job, threads: usize) -> String {
+    common::finish(job, common::environment(threads, None))
+        .summary
+        .digest
+}
+
+#[test]
+fn one_two_and_eight_threads_give_the_same_bytes() {
+    let job = || common::digits(8, "[evaluation]\nevery = 4\n");
+    let one = digest(job(), 1);
+    assert_eq!(digest(job(), 2), one);
+    assert_eq!(digest(job(), 8), one);
+}
+
+#[test]
+fn threads_give_the_same_bytes_where_reports_are_late_lost_or_too_many() {
+    let population = "population = { dropout = 0.1, latency_seconds = 10.0, latency_spread = 1.0 }";
+    let cohort = "over_selection = 1.6\ndeadline_seconds = 20.0";
+    let job = || common::digits_with(8, population, cohort);
+    let one = digest(job(), 1);
+    assert_eq!(digest(job(), 2), one);
+    assert_eq!(digest(job(), 8), one);
+    let undisturbed = common::digits(8, "");
+    assert_ne!(digest(undisturbed, 1), one);
+}
+
+#[test]
+fn another_seed_gives_other_bytes() {
+    let mut other = common::digits(3, "");
+    other.seed = 2;
+    assert_ne!(digest(other, 1), digest(common::digits(3, ""), 1));
+}
+
+/// A built-in trainer that dawdles over some clients, and counts the processor time of its thread.
+struct Dawdling {
+    inner: BuiltInTrainer,
+    salt: u64,
+    busy_ns: Arc<Mutex<BTreeMap<String, u64>>>,
+}
+
+impl Trainer for Dawdling {
+    fn train(
+        &mut self,
+        task: &Task,
+        plan: &TrainPlan,
+        data: ClientRows<'_>,
+        model: &Parameters,
+        state: ClientState,
+        entropy: Entropy,
+        progress: &mut dyn Progress,
+    ) -> Result<(ClientUpdate, ClientState), TrainError> {
+        let before = thread_time_ns();
+        let trained = self
+            .inner
+            .train(task, plan, data, model, state, entropy, progress);
+        let letters = data.client.as_str().bytes().map(u64::from);
+        let turns = letters.fold(self.salt, |sum, byte| sum.wrapping_mul(31) + byte) % 64;
+        (0..turns).for_each(|_| std::thread::yield_now());
+        let thread = format!("{:?}", std::thread::current().id());
+        let spent = thread_time_ns() - before;
+        *self.busy_ns.lock().unwrap().entry(thread).or_default() += spent;
+        trained
+    }
+
+    fn evaluate(
+        &mut self,
+        task: &Task,
+        plan: &EvaluatePlan,
+        data: ClientRows<'_>,
+        model: &Parameters,
+        state: &ClientState,
+        progress: &mut dyn Progress,
+    ) -> Result<MetricSums, TrainError> {
+        self.inner
+            .evaluate(task, plan, data, model, state, progress)
+    }
+}
+
+/// Processor time of the calling thread so far, where Linux tells it; 0 elsewhere.
+fn thread_time_ns() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    stat.split(' ')
+        .next()
+        .and_then(|time| time.parse().ok())
+        .unwrap_or(0)
+}
+
+fn dawdle(job: &Job, threads: usize, salt: u64) -> (String, Vec<u64>) {
+    let busy_ns = Arc::new(Mutex::new(BTreeMap::new()));
+    let times = Arc::clone(&busy_ns);
+    let model = job.model.clone();
+    let environment = Environment {
+        threads: NonZeroUsize::new(threads),
+        ..Environment::default()
+    };
+    let simulation = Simulation::new(job.clone(), environment)
+        .unwrap()
+        .with_trainer(move |data: &Arc<Dataset>| {
+            let model = Arc::new(Model::build(&model, &data.shape()).unwrap());
+            let inner = BuiltInTrainer::new(model, Arc::clone(data));
+            Dawdling {
+                inner,
+                salt,
+                busy_ns: Arc::clone(&times),
+            }
+        });
+    let Ok(Ending::Finished(finished)) = simulation.run(&mut Silent) else {
+        panic!("no end")
+    };
+    let busy = busy_ns.lock().unwrap().values().copied().collect();
+    (finished.summary.digest, busy)
+}
+
+#[test]
+fn clients_may_finish_in_any_order() {
+    for cohort in ["", "over_selection = 1.6\n"] {
+        let job = common::digits(4, cohort);
+        let (expected, _) = dawdle(&job, 1, 0);
+        for salt in 0..4 {
+            assert_eq!(
+                dawdle(&job, 3, salt).0,
+                expected,
+                "salt {salt}, cohort {cohort:?}"
+            );
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn two_threads_share_the_work_of_a_round() {
+    let job = common::digits_of(1, 20, 40);
+    let (_, busy) = dawdle(&job, 2, 0);
+    assert_eq!(busy.len(), 2, "{busy:?}");
+    let all: u64 = busy.iter().sum();
+    // Largest first: the last client is small, so the two differ by little.
+    assert!(busy.iter().all(|&own| own * 4 > all), "{busy:?}");
+}
