@@ -50,8 +50,9 @@ class _Pipe:
         self.cancelled_id = 0
         self.request_id = 0
         self.last_progress = 0.0
-        self.source = os.fdopen(os.dup(0), "rb", buffering=1 << 20)
+        self.source = os.fdopen(os.dup(0), "rb", buffering=0)
         self.sink = os.dup(1)
+        _widen(self.source.fileno(), self.sink)
         sys.stdout.flush()
         os.dup2(2, 1)
         sys.stdout.reconfigure(line_buffering=True)
@@ -90,16 +91,11 @@ class _Pipe:
         """Runs in a thread of its own, so that `cancel` and the end of the pipe are seen while user code runs."""
         try:
             while True:
-                prefix = self.source.read(16)
-                if len(prefix) < 16:
-                    break
-                magic, header_bytes, body_bytes = struct.unpack("<4sIQ", prefix)
+                magic, header_bytes, body_bytes = struct.unpack("<4sIQ", self.take(16))
                 if magic != MAGIC:
-                    raise ValueError("not a frame: %r" % prefix)
-                header = json.loads(self.source.read(header_bytes))
-                body = bytearray(body_bytes)
-                if self.source.readinto(body) < body_bytes:
-                    break
+                    raise ValueError("not a frame: %r" % magic)
+                header = json.loads(self.take(header_bytes))
+                body = self.take(body_bytes)
                 kind = header["type"]
                 if kind == "cancel":
                     self.cancelled_id = header["id"]
@@ -109,12 +105,24 @@ class _Pipe:
                     self.data_inbox.put(header)
                 else:
                     self.inbox.put((header, body))
+        except EOFError:
+            pass
         except Exception:
             traceback.print_exc()
         # Commonweal is gone, or wants this process to go, whatever user code is doing.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+    def take(self, size):
+        taken = bytearray(size)
+        rest = memoryview(taken)
+        while rest:
+            count = self.source.readinto(rest)
+            if not count:
+                raise EOFError
+            rest = rest[count:]
+        return taken
 
     def progress(self, done, total):
         if self.cancelled_id == self.request_id:
@@ -123,6 +131,16 @@ class _Pipe:
         if now - self.last_progress > 0.25:
             self.last_progress = now
             self.send({"type": "progress", "id": self.request_id, "done": done, "total": total})
+
+
+def _widen(*pipes):
+    """Lets a small model through in one piece, where the system can."""
+    try:
+        import fcntl
+        for pipe in pipes:
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
+    except (ImportError, AttributeError, OSError):
+        pass
 
 
 # Before NumPy and anything else that may print or take long.

@@ -143,23 +143,25 @@ impl<'a> Archive<'a> {
         bytes.reserve_exact(entries.iter().map(Entry::bytes).sum());
         for values in values {
             match values {
-                Values::Floats(values) => {
-                    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-                }
+                Values::Floats(values) => append(&mut bytes, values, |value| value.to_le_bytes()),
                 Values::Whole(values) => {
-                    bytes.extend(
-                        values
-                            .iter()
-                            .flat_map(|&value| (value as i64).to_le_bytes()),
-                    );
+                    append(&mut bytes, values, |value| (value as i64).to_le_bytes());
                 }
-                Values::Rows(rows) => {
-                    bytes.extend(rows.iter().flat_map(|&row| i64::from(row).to_le_bytes()));
-                }
+                Values::Rows(rows) => append(&mut bytes, rows, |row| i64::from(row).to_le_bytes()),
                 Values::Bytes(values) => bytes.extend(&*values),
             }
         }
         bytes
+    }
+}
+
+/// Appends each value's bytes. In one block, since a byte at a time costs as much as a training step.
+fn append<const N: usize, T: Copy>(bytes: &mut Vec<u8>, values: &[T], to: impl Fn(T) -> [u8; N]) {
+    let start = bytes.len();
+    bytes.resize(start + N * values.len(), 0);
+    let (places, _) = bytes[start..].as_chunks_mut();
+    for (place, &value) in places.iter_mut().zip(values) {
+        *place = to(value);
     }
 }
 

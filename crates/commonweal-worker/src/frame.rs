@@ -151,12 +151,18 @@ impl Frame {
 
     /// The bytes for the pipe.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(Prefix::BYTES + self.header.len() + self.body.len());
+        let mut bytes = self.head();
+        bytes.extend(&self.body);
+        bytes
+    }
+
+    /// The bytes before the body.
+    pub fn head(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(Prefix::BYTES + self.header.len());
         bytes.extend(Prefix::MAGIC);
         bytes.extend((self.header.len() as u32).to_le_bytes());
         bytes.extend((self.body.len() as u64).to_le_bytes());
         bytes.extend(&self.header);
-        bytes.extend(&self.body);
         bytes
     }
 }

@@ -17,7 +17,7 @@ use crate::stderr::{LineSink, Tail};
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
-    outgoing: Option<Sender<Vec<u8>>>,
+    outgoing: Option<Sender<Frame>>,
     incoming: Receiver<Result<Message, Fault>>,
     shared: Arc<Shared>,
     tail: Tail,
@@ -82,18 +82,15 @@ impl Process {
             body_limit: AtomicU64::new(SMALL_BODY_BYTES),
         });
         let tail = Tail::default();
-        let (outgoing, writes) = mpsc::channel::<Vec<u8>>();
+        let (outgoing, writes) = mpsc::channel::<Frame>();
         // A worker that writes without being asked fills the pipe, not the memory.
         let (reads, incoming) = mpsc::sync_channel(4);
         let (stderr_end, stderr_ended) = mpsc::channel();
         if let Some(mut stdin) = child.stdin.take() {
             thread::spawn(move || {
-                for bytes in writes {
-                    if stdin
-                        .write_all(&bytes)
-                        .and_then(|()| stdin.flush())
-                        .is_err()
-                    {
+                for frame in writes {
+                    let head = stdin.write_all(&frame.head());
+                    if head.and_then(|()| stdin.write_all(&frame.body)).is_err() {
                         return;
                     }
                 }
@@ -121,10 +118,10 @@ impl Process {
     }
 
     /// Hands `frame` to the thread that writes. That a worker does not read shows in its missing answer.
-    pub(crate) fn send(&self, frame: &Frame) {
+    pub(crate) fn send(&self, frame: Frame) {
         self.shared.activity.touch();
         if let Some(outgoing) = &self.outgoing {
-            let _ = outgoing.send(frame.to_bytes());
+            let _ = outgoing.send(frame);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,7 +103,7 @@ impl Worker {
         question: Question<'_>,
         progress: &mut dyn Progress,
     ) -> Result<Answer, WorkerError> {
-        let result = self.converse(&question, progress);
+        let result = self.converse(question, progress);
         let error = match result {
             Err(error) if error.breaks_the_process() => error,
             other => return other,
@@ -129,7 +130,7 @@ impl Worker {
 
     fn converse(
         &mut self,
-        question: &Question<'_>,
+        mut question: Question<'_>,
         progress: &mut dyn Progress,
     ) -> Result<Answer, WorkerError> {
         self.ensure_started()?;
@@ -142,16 +143,17 @@ impl Worker {
         }
         let id = self.next_id();
         self.expect_body(question.answer_limit_bytes);
-        self.send(&(question.request)(id), &question.body)?;
+        let body = mem::take(&mut question.body);
+        self.send(&(question.request)(id), body)?;
         let mut cancelled_at: Option<Instant> = None;
         let (mut done, mut total) = (0, 0);
         loop {
             match self.receive(&question.doing)? {
                 Some(Message { header, body }) if header.reply.answers() == Some(id) => {
-                    let body = self.body(body, header.file, question)?;
+                    let body = self.body(body, header.file, &question)?;
                     return match cancelled_at {
                         Some(_) => Err(WorkerError::Cancelled),
-                        None => self.answer(header.reply, body, question),
+                        None => self.answer(header.reply, body, &question),
                     };
                 }
                 Some(Message { header, .. }) => match header.reply {
@@ -171,7 +173,7 @@ impl Worker {
             match cancelled_at {
                 None if progress.step(done, total) == Flow::Cancel => {
                     cancelled_at = Some(Instant::now());
-                    self.send(&Request::Cancel { id }, &[])?;
+                    self.send(&Request::Cancel { id }, Vec::new())?;
                 }
                 Some(at) if at.elapsed() > patience(self.heartbeat_ms()) => {
                     if let Some(running) = self.running.take() {
@@ -206,7 +208,7 @@ impl Worker {
             directory: &workers.directory().to_string_lossy(),
             map_above_bytes: self.map_above_bytes,
         };
-        self.send(&request, &[])
+        self.send(&request, Vec::new())
     }
 
     /// Waits for the worker's `hello`, for as long as it takes to load.
@@ -288,7 +290,7 @@ impl Worker {
         }
     }
 
-    fn send(&self, request: &Request<'_>, body: &[u8]) -> Result<(), WorkerError> {
+    fn send(&self, request: &Request<'_>, body: Vec<u8>) -> Result<(), WorkerError> {
         let Some(Running { process, .. }) = &self.running else {
             return Ok(());
         };
@@ -296,7 +298,7 @@ impl Worker {
         let mapped = body.len() as u64 > self.map_above_bytes;
         if mapped {
             let path = self.workers.directory().join(&name);
-            replace(&path, body).map_err(|why| WorkerError::File {
+            replace(&path, &body).map_err(|why| WorkerError::File {
                 what: format!("write {}", path.display()),
                 why,
             })?;
@@ -308,14 +310,14 @@ impl Worker {
         // Unwrap safety: strings and finite numbers are always JSON; a number that is not becomes null.
         #[expect(clippy::unwrap_used)]
         let header = serde_json::to_vec(&header).unwrap();
-        let body = if mapped { Vec::new() } else { body.to_vec() };
-        process.send(&Frame { header, body });
+        let body = if mapped { Vec::new() } else { body };
+        process.send(Frame { header, body });
         Ok(())
     }
 
     fn send_data(&self) -> Result<(), WorkerError> {
         let file = self.workers.data_file()?;
-        self.send(&Request::Data { file }, &[])
+        self.send(&Request::Data { file }, Vec::new())
     }
 
     fn expect_body(&self, limit_bytes: u64) {
@@ -421,6 +423,6 @@ fn remove(path: &Path) -> io::Result<()> {
 impl Drop for Worker {
     fn drop(&mut self) {
         // Whether it heeds this or not, its standard input ends next.
-        let _ = self.send(&Request::Shutdown, &[]);
+        let _ = self.send(&Request::Shutdown, Vec::new());
     }
 }
