@@ -391,3 +391,22 @@ fn scope(name: &str) -> Scope {
         _ => Scope::Local,
     }
 }
+
+#[test]
+fn predictions_are_probabilities_in_the_order_of_the_rows() {
+    let data = table(300);
+    let rows: Vec<u32> = (0..300).rev().collect();
+    for kind in [mlp(), ModelKind::Logistic] {
+        let model = build(kind, &data);
+        let parameters = model.initial(&Seed::from(1));
+        let mut trainer = BuiltInTrainer::new(model, Arc::clone(&data));
+        let scores = trainer.predict(&parameters, &rows);
+        assert_eq!(scores.len(), 2 * rows.len());
+        for (scores, row) in scores.chunks(2).zip(&rows) {
+            assert!((scores[0] + scores[1] - 1.0).abs() < 1e-6);
+            let alone = trainer.predict(&parameters, &[*row]);
+            // One row is summed in another order than many.
+            assert!((alone[0] - scores[0]).abs() < 1e-6, "row {row}");
+        }
+    }
+}

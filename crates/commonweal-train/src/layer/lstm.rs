@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use commonweal_kernels::product::Output;
+use commonweal_kernels::product::{Form, Output, Shape, matmul};
 use commonweal_kernels::{Activation, Real, dense, lstm};
 
 use super::{Cache, Learning, Pass};
@@ -58,25 +58,6 @@ impl Lstm {
         Cache::of_values(self.parts(rows).bias.end)
     }
 
-    /// Sizes of the product with the input, over all instants.
-    fn input_product(&self, batch: usize) -> dense::Dense {
-        dense::Dense {
-            batch: self.time * batch,
-            inputs: self.inputs,
-            outputs: self.gates(),
-        }
-    }
-
-    /// Sizes of the product with the hidden state, over all instants but the first.
-    fn state_product(&self, batch: usize) -> dense::Dense {
-        let rows = (self.time - 1) * batch;
-        dense::Dense {
-            batch: rows,
-            inputs: self.hidden,
-            outputs: self.gates(),
-        }
-    }
-
     pub(crate) fn forward<T: Real>(
         &self,
         parameters: &[T],
@@ -101,8 +82,12 @@ impl Lstm {
         for ((bias, &b_ih), &b_hh) in bias.iter_mut().zip(b_ih).zip(b_hh) {
             *bias = b_ih + b_hh;
         }
-        self.input_product(batch)
-            .forward(x, w_ih, bias, Activation::Identity, gates, scratch);
+        let sizes = dense::Dense {
+            batch: self.time * batch,
+            inputs: self.inputs,
+            outputs: self.gates(),
+        };
+        sizes.forward(x, w_ih, bias, Activation::Identity, gates, scratch);
         recurrent.pack_transposed(self.gates(), self.hidden, w_hh);
         cells[..state].fill(T::ZERO);
         let sizes = lstm::Lstm {
@@ -144,41 +129,40 @@ impl Lstm {
         let parts = self.parts(batch);
         let (gates, rest) = cache.values.split_at_mut(parts.gates.end);
         let bias = &mut rest[parts.bias.start - parts.gates.end..][..parts.bias.len()];
-        sum_rows(gates, bias);
-        let (input, state) = (self.input_product(batch), self.state_product(batch));
-        let former = &h[..state.batch * self.hidden];
-        let later = &gates[batch * self.gates()..];
-        match learning {
+        if let Some(dx) = dx {
+            let [w_ih, ..] = self.split(parameters);
+            let shape = product(self.time * batch, self.inputs, self.gates());
+            matmul(Form::Nn, shape, gates, w_ih, Output::Set, dx, scratch);
+        }
+        let (target, output) = match learning {
+            Learning::Gradient {
+                gradient, output, ..
+            } => (gradient, output),
             Learning::Descend {
                 parameters,
                 descent,
                 ..
             } => {
-                let [w_ih, w_hh, b_ih, b_hh] = self.split_mut(parameters);
-                input.descend(x, w_ih, &mut [], gates, descent, dx, scratch);
-                state.descend(former, w_hh, &mut [], later, descent, None, scratch);
-                let keep = T::ONE - descent.learning_rate * descent.decay;
-                for (b, &db) in b_ih.iter_mut().chain(b_hh).zip(bias.iter().chain(&*bias)) {
-                    *b = *b * keep - descent.learning_rate * db;
+                if descent.decay != T::ZERO {
+                    scale(parameters, T::ONE - descent.learning_rate * descent.decay);
                 }
+                scale(gates, -descent.learning_rate);
+                (parameters, Output::Add)
             }
-            Learning::Gradient {
-                parameters,
-                gradient,
-                output,
-            } => {
-                let [w_ih, w_hh, ..] = self.split(parameters);
-                let [dw_ih, dw_hh, db_ih, db_hh] = self.split_mut(gradient);
-                input.backward(x, w_ih, gates, output, dw_ih, &mut [], dx, scratch);
-                state.backward(former, w_hh, later, output, dw_hh, &mut [], None, scratch);
-                for (db, &sum) in db_ih.iter_mut().chain(db_hh).zip(bias.iter().chain(&*bias)) {
-                    *db = if output == Output::Set {
-                        sum
-                    } else {
-                        *db + sum
-                    };
-                }
-            }
+        };
+        let [w_ih, w_hh, b_ih, b_hh] = self.split_mut(target);
+        let shape = product(self.gates(), self.inputs, self.time * batch);
+        matmul(Form::Tn, shape, gates, x, output, w_ih, scratch);
+        let shape = product(self.gates(), self.hidden, (self.time - 1) * batch);
+        let later = &gates[batch * self.gates()..];
+        let former = &h[..shape.inner * self.hidden];
+        matmul(Form::Tn, shape, later, former, output, w_hh, scratch);
+        sum_rows(gates, bias);
+        for (b, &sum) in b_ih.iter_mut().chain(b_hh).zip(bias.iter().chain(&*bias)) {
+            *b = match output {
+                Output::Set => sum,
+                Output::Add => *b + sum,
+            };
         }
     }
 
@@ -234,6 +218,18 @@ impl Lstm {
         let (b_ih, b_hh) = rest.split_at_mut(self.gates());
         [w_ih, w_hh, b_ih, b_hh]
     }
+}
+
+fn product(rows: usize, columns: usize, inner: usize) -> Shape {
+    Shape {
+        rows,
+        columns,
+        inner,
+    }
+}
+
+fn scale<T: Real>(values: &mut [T], factor: T) {
+    values.iter_mut().for_each(|value| *value *= factor);
 }
 
 /// Writes the sum of all rows of `values`.
