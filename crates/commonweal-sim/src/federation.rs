@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use commonweal_core::job::{Job, Manifest};
 use commonweal_core::{Digest, Known, PrepareSums, Prepared, RunSpec, Seed, Time, open_prepare};
-use commonweal_data::{Dataset, HoldOut, Partition, Preparation, Source, Target};
+use commonweal_data::{Dataset, Partition, Preparation, Source, Target};
 use commonweal_train::instruction_set;
 
 use crate::crew::Crew;
+use crate::deal::deal;
 use crate::drive::{Drive, RoundEnd};
 use crate::entropy_source::EntropySource;
 use crate::error::SimulationError;
@@ -42,13 +43,7 @@ impl Federation {
         job.seed = seed;
         let manifest = Manifest::of(&job);
         let section = complete(&job.data)?;
-        let root = Seed::from(seed);
-        let test = HoldOut {
-            fraction: section.test.unwrap_or(0.2),
-            stratify: section.stratify,
-            by_client: false,
-        };
-        let partition = Partition::simulated(source.roster(), &job.simulation, test, &root)?;
+        let partition = deal(&job, &section, source)?;
         let start = Instant::now();
         let preparation = Preparation::new(source, &section)?;
         let is_prepared = !preparation.spec().columns.is_empty();

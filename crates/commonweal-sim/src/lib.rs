@@ -5,6 +5,7 @@ mod baseline;
 pub mod checkpoint;
 pub mod client_table;
 mod crew;
+mod deal;
 mod desk;
 mod drive;
 mod entropy_source;
@@ -38,6 +39,7 @@ mod trainers;
 mod work;
 mod worker_data;
 
+pub use deal::preview_partition;
 pub use entropy_source::NoEntropy;
 pub use environment::{Environment, LineSink};
 pub use error::SimulationError;

@@ -18,7 +18,7 @@ use crate::record::SeedSummary;
 use crate::work::ClientMetrics;
 
 /// Most clients that `partition.csv` and `clients.csv` list.
-const MOST_CLIENTS: usize = 10_000;
+pub(crate) const MOST_CLIENTS: usize = 10_000;
 
 /// The end of one seed's run.
 pub(crate) struct Final {
@@ -39,11 +39,7 @@ pub(crate) fn write_federation(
         federation.data.roster(),
         MOST_CLIENTS,
     );
-    let table = PartitionTable {
-        clients: counts.clients.iter().map(ToString::to_string).collect(),
-        classes: counts.classes,
-        counts: counts.counts.into_iter().map(u64::from).collect(),
-    };
+    let table = PartitionTable::from(counts);
     let mut bytes = Vec::new();
     let path = folder.partition();
     table

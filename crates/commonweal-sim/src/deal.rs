@@ -1,0 +1,55 @@
+//! Who has which rows: the partition of a job's simulation.
+
+use commonweal_core::Seed;
+use commonweal_core::job::{Data, Job};
+use commonweal_data::{HoldOut, LabelCounts, Partition, PartitionError, Source};
+
+use crate::environment::Environment;
+use crate::error::SimulationError;
+use crate::partition_table::PartitionTable;
+use crate::result::MOST_CLIENTS;
+use crate::source::{complete, read_source};
+
+/// Deals the rows of `source`, which `section` describes, to the clients of `job`.
+pub(crate) fn deal(
+    job: &Job,
+    section: &Data,
+    source: &Source,
+) -> Result<Partition, PartitionError> {
+    let test = HoldOut {
+        fraction: section.test.unwrap_or(0.2),
+        stratify: section.stratify,
+        by_client: false,
+    };
+    Partition::simulated(
+        source.roster(),
+        &job.simulation,
+        test,
+        &Seed::from(job.seed),
+    )
+}
+
+/// The partition that a simulation of `job` would have, before any training.
+///
+/// # Errors
+/// [`SimulationError`]: the data or the partition cannot be had.
+pub fn preview_partition(
+    job: &Job,
+    environment: &Environment,
+) -> Result<PartitionTable, SimulationError> {
+    let section = complete(&job.data)?;
+    let source = read_source(&section, environment)?;
+    let partition = deal(job, &section, &source)?;
+    let counts = LabelCounts::of(&partition, source.roster(), MOST_CLIENTS);
+    Ok(PartitionTable::from(counts))
+}
+
+impl From<LabelCounts> for PartitionTable {
+    fn from(counts: LabelCounts) -> Self {
+        Self {
+            clients: counts.clients.iter().map(ToString::to_string).collect(),
+            classes: counts.classes,
+            counts: counts.counts.into_iter().map(u64::from).collect(),
+        }
+    }
+}
