@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{bench, completions, job, new, plot, report, resume, runs, simulate};
+use crate::command::{
+    bench, completions, data, job, new, plot, report, reproduce, resume, runs, simulate,
+};
 use crate::exit;
 
 /// Trains one model across data that never leaves its owners.
@@ -68,10 +70,14 @@ pub enum Command {
     Plot(plot::Plot),
     /// Make the report of a run again
     Report(report::Report),
+    /// Look at data sets and partitions before training
+    Data(data::Data),
     /// Explain and check job files
     Job(job::JobCommand),
     /// Measure this machine and what the program makes of it
     Bench(bench::Bench),
+    /// Rerun a published result and compare
+    Reproduce(reproduce::Reproduce),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }

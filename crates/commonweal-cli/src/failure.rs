@@ -66,6 +66,27 @@ pub enum Failure {
         /// What is missing, and what to do.
         reason: String,
     },
+    /// No data set of that name.
+    #[error("there is no data set {name:?}")]
+    NoDataset {
+        /// What was asked for.
+        name: String,
+        /// The nearest name that there is.
+        nearest: Option<String>,
+    },
+    /// No published result of that name.
+    #[error("there is no published result {name:?} to rerun")]
+    NotPublished {
+        /// What was asked for.
+        name: String,
+        /// The nearest name that there is.
+        nearest: Option<String>,
+    },
+    /// Other settings than the paper's.
+    #[error(
+        "a published result is rerun with its exact settings: --set and --seeds do not go with it"
+    )]
+    FixedSettings,
     /// No benchmark of that name.
     #[error("there is no benchmark {name:?}")]
     NoBenchmark {
@@ -179,6 +200,9 @@ impl Failure {
             | Self::Job { .. }
             | Self::NoMetric { .. }
             | Self::NoBenchmark { .. }
+            | Self::NotPublished { .. }
+            | Self::FixedSettings
+            | Self::NoDataset { .. }
             | Self::Unfinished { .. }
             | Self::NoKey(_) => Exit::Usage,
         }
@@ -197,6 +221,22 @@ impl Failure {
             )),
             Self::NoRun { .. } => {
                 Some("`commonweal runs` lists the runs; --runs-dir names another folder".to_owned())
+            }
+            Self::NoDataset { nearest, .. } => {
+                let meant = nearest
+                    .as_ref()
+                    .map(|name| format!("did you mean {name:?}? "));
+                let meant = meant.unwrap_or_default();
+                Some(format!("{meant}`commonweal data list` lists them all"))
+            }
+            Self::NotPublished { nearest, .. } => {
+                let meant = nearest
+                    .as_ref()
+                    .map(|name| format!("did you mean {name:?}? "));
+                let meant = meant.unwrap_or_default();
+                Some(format!(
+                    "{meant}`commonweal reproduce --list` lists them all"
+                ))
             }
             Self::NoBenchmark { nearest, .. } => {
                 let meant = nearest

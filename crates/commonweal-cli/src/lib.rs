@@ -13,6 +13,7 @@ mod nearest;
 mod own_table;
 pub mod plot;
 pub mod progress;
+pub mod published;
 pub mod report;
 pub mod run_record;
 pub mod study_name;

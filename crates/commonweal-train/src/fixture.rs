@@ -6,6 +6,7 @@ use commonweal_core::job::{self, Activation, ModelKind};
 use commonweal_core::{Seed, below, unit};
 use commonweal_data::{ExampleShape, Input, Target};
 use commonweal_kernels::dense::Descent;
+use commonweal_kernels::product;
 
 use crate::batch::{Batch, Goal, Inputs};
 use crate::error::ModelError;
@@ -123,6 +124,48 @@ impl Fixture {
             parameters,
             workspace,
         })
+    }
+}
+
+/// A product of two square matrices, whose speed is the peak that the steps are held against.
+#[derive(Debug, Clone)]
+pub struct Product {
+    size: usize,
+    left: Vec<f32>,
+    right: Vec<f32>,
+    result: Vec<f32>,
+    workspace: commonweal_kernels::Workspace<f32>,
+}
+
+impl Product {
+    /// Of `size` rows and columns each.
+    pub fn new(size: usize) -> Self {
+        Self {
+            size,
+            left: vec![0.5; size * size],
+            right: vec![0.25; size * size],
+            result: vec![0.0; size * size],
+            workspace: commonweal_kernels::Workspace::default(),
+        }
+    }
+
+    /// Multiplies once: `2 · size³` operations. Returns the first element.
+    pub fn multiply(&mut self) -> f32 {
+        let shape = product::Shape {
+            rows: self.size,
+            columns: self.size,
+            inner: self.size,
+        };
+        product::matmul(
+            product::Form::Nn,
+            shape,
+            &self.left,
+            &self.right,
+            product::Output::Set,
+            &mut self.result,
+            &mut self.workspace,
+        );
+        self.result.first().copied().unwrap_or_default()
     }
 }
 

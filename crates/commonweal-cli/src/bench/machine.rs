@@ -3,8 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use commonweal_kernels::Workspace;
-use commonweal_kernels::product::{Form, Output, Shape, matmul};
+use commonweal_train::fixture::Product;
 
 use super::figure::Figure;
 use super::stopwatch::fastest;
@@ -62,26 +61,9 @@ impl Machine {
 }
 
 fn product() -> f64 {
-    let shape = Shape {
-        rows: SIZE,
-        columns: SIZE,
-        inner: SIZE,
-    };
-    let a = vec![0.5_f32; SIZE * SIZE];
-    let b = vec![0.25_f32; SIZE * SIZE];
-    let mut c = vec![0_f32; SIZE * SIZE];
-    let mut workspace = Workspace::default();
+    let mut product = Product::new(SIZE);
     let seconds = fastest(BUDGET, || {
-        matmul(
-            Form::Nn,
-            shape,
-            black_box(&a),
-            &b,
-            Output::Set,
-            &mut c,
-            &mut workspace,
-        );
-        black_box(&c);
+        black_box(product.multiply());
     });
     2.0 * (SIZE as f64).powi(3) / seconds
 }

@@ -2,10 +2,12 @@
 
 pub mod bench;
 pub mod completions;
+pub mod data;
 pub mod job;
 pub mod new;
 pub mod plot;
 pub mod report;
+pub mod reproduce;
 pub mod resume;
 pub mod runs;
 pub mod simulate;
@@ -24,10 +26,12 @@ pub fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
         Command::Simulate(command) => command.run(context),
         Command::Resume(command) => command.run(context),
         Command::New(command) => command.run(context),
+        Command::Data(command) => command.run(context),
         Command::Job(command) => command.run(context),
         Command::Runs(command) => command.run(context),
         Command::Plot(command) => command.run(context),
         Command::Report(command) => command.run(context),
+        Command::Reproduce(command) => command.run(context),
         Command::Bench(command) => command.run(context),
         Command::Completions(command) => command.run(context),
     }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here is the claim")]
 
+mod bench;
+mod data;
 mod doors;
 mod faults;
 mod interrupt;
