@@ -8,6 +8,7 @@ mod archive;
 pub mod body;
 mod data;
 mod error;
+mod exchange;
 mod frame;
 mod liveness;
 mod message;

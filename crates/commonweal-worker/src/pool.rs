@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use commonweal_core::job::TrainerSpec;
-use tempfile::TempDir;
 
 use crate::data::{DataSet, write_file};
 use crate::error::WorkerError;
+use crate::exchange::Exchange;
 use crate::stderr::LineSink;
 use crate::trainer::WorkerTrainer;
 
@@ -31,7 +31,7 @@ pub struct Workers {
     pub(crate) sink: LineSink,
     /// Failures since the last success, in all slots.
     failures: AtomicU32,
-    exchange: TempDir,
+    exchange: Exchange,
     data: Option<Arc<dyn DataSet>>,
     data_written: Mutex<bool>,
 }
@@ -66,10 +66,7 @@ impl Workers {
             what: "make a temporary folder".into(),
             why,
         };
-        let exchange = tempfile::Builder::new()
-            .prefix("commonweal-")
-            .tempdir()
-            .map_err(failed)?;
+        let exchange = Exchange::within(&env::temp_dir()).map_err(failed)?;
         let module = exchange.path().join("commonweal_worker.py");
         fs::write(module, PYTHON_MODULE).map_err(failed)?;
         Ok(Arc::new(Self {
