@@ -77,7 +77,7 @@ pub(crate) fn shifted_exp<T: Real, S: Simd>(x: &[T], out: &mut [T]) -> (T, T) {
     let max = row_max(x);
     out.copy_from_slice(x);
     exp_of_differences::<T, S>(out, max);
-    (max, out.iter().copied().sum())
+    (max, row_sum(out))
 }
 
 /// Replaces every `x` by `exp(x − shift)`.
@@ -100,15 +100,36 @@ pub(crate) fn log_sum_exp<T: Real, S: Simd>(x: &[T]) -> T {
     let mut lanes = [T::ZERO; 16];
     for chunk in x.chunks(T::Vector::<S>::LANES) {
         exp(T::Vector::<S>::read(chunk).sub(shift)).write(&mut lanes[..chunk.len()]);
-        sum += lanes[..chunk.len()].iter().copied().sum();
+        sum += row_sum(&lanes[..chunk.len()]);
     }
     max + ln(sum)
 }
 
+/// The largest value, in four chains: one would wait for itself at every value.
 #[inline(always)]
 fn row_max<T: Real>(x: &[T]) -> T {
-    x.iter()
-        .fold(T::MIN, |max, &x| if x > max { x } else { max })
+    let larger = |max: T, x: T| if x > max { x } else { max };
+    let mut lanes = [T::MIN; 4];
+    for chunk in x.chunks(4) {
+        for (max, &x) in lanes.iter_mut().zip(chunk) {
+            *max = larger(*max, x);
+        }
+    }
+    let [a, b, c, d] = lanes;
+    larger(larger(a, b), larger(c, d))
+}
+
+/// The sum, in four chains.
+#[inline(always)]
+fn row_sum<T: Real>(x: &[T]) -> T {
+    let mut lanes = [T::ZERO; 4];
+    for chunk in x.chunks(4) {
+        for (sum, &x) in lanes.iter_mut().zip(chunk) {
+            *sum += x;
+        }
+    }
+    let [a, b, c, d] = lanes;
+    (a + b) + (c + d)
 }
 
 struct Forward<'a, T> {
@@ -171,7 +192,7 @@ impl<T: Real> Kernel for Softmax<'_, T> {
         assert_eq!(self.x.len() % self.columns, 0);
         for row in self.x.chunks_exact_mut(self.columns) {
             exp_of_differences::<T, S>(row, row_max(row));
-            let sum: T = row.iter().copied().sum();
+            let sum = row_sum(row);
             let factor = T::Vector::<S>::splat(T::ONE / sum);
             T::Vector::<S>::map(row, |x| x.mul(factor));
         }

@@ -45,9 +45,10 @@ pub(crate) fn ln<T: Real>(x: T) -> T {
     let m = f64::from_bits(bits.wrapping_sub((n as u64) << 52));
     // ln m = 2 artanh s = 2 (s + s³/3 + s⁵/5 + …), |s| ≤ 0.1716.
     let s = (m - 1.0) / (m + 1.0);
+    let square = s * s;
     let series = (0..11)
         .rev()
-        .fold(0.0, |sum, k| sum * s * s + 1.0 / f64::from(2 * k + 1));
+        .fold(0.0, |sum, k| sum * square + 1.0 / f64::from(2 * k + 1));
     T::from_f64(2.0 * s * series + n as f64 * core::f64::consts::LN_2)
 }
 
