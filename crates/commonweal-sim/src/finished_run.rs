@@ -50,6 +50,9 @@ pub struct Predictions {
     pub names: Option<Vec<String>>,
     /// A probability a class, or one value, for each row in turn.
     pub scores: Vec<f32>,
+    /// Line of each row in its file, from 1; empty for rows that come from no file. A file's rows that lack
+    /// what the job drops rows for are not among them.
+    pub lines: Vec<u32>,
 }
 
 /// Why nothing can be predicted.
@@ -111,6 +114,10 @@ impl FinishedRun {
         &self.job
     }
 
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// What its model takes in.
     #[must_use]
     pub fn input(&self) -> &InputRecord {
@@ -140,12 +147,14 @@ impl FinishedRun {
     /// [`PredictError`], with line and column of what does not fit.
     pub fn predict(&self, csv: &[u8]) -> Result<Predictions, PredictError> {
         let (model, parameters) = self.model()?;
-        let data = Arc::new(self.input.dataset(csv)?);
+        let (data, lines) = self.input.dataset(csv)?;
+        let data = Arc::new(data);
         let rows: Vec<u32> = (0..data.rows()).collect();
         let scores = BuiltInTrainer::new(Arc::new(model), data).predict(&parameters, &rows);
         Ok(Predictions {
             names: self.input.names().map(<[String]>::to_vec),
             scores,
+            lines,
         })
     }
 

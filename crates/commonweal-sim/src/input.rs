@@ -145,15 +145,38 @@ impl InputRecord {
         ExampleShape { input, target }
     }
 
-    /// A CSV file without label as a data set for predictions.
+    /// Character between the fields of a CSV file.
+    #[must_use]
+    pub fn delimiter(&self) -> char {
+        match &self.rows {
+            RowsRecord::Table { schema, .. } => schema.delimiter,
+            RowsRecord::Values { .. } | RowsRecord::Text { .. } => ',',
+        }
+    }
+
+    /// A CSV file with labels as a data set to measure on; none if the rows are no table.
     ///
     /// # Errors
     /// [`InputError`], with line and column.
-    pub fn dataset(&self, csv: &[u8]) -> Result<Dataset, InputError> {
-        let floats = match &self.rows {
+    pub fn labelled(&self, csv: &[u8]) -> Result<Option<Dataset>, InputError> {
+        match &self.rows {
+            RowsRecord::Table { schema, encoding } => {
+                Ok(Some(encoding.dataset(&table::read(csv, schema)?)?))
+            }
+            RowsRecord::Values { .. } | RowsRecord::Text { .. } => Ok(None),
+        }
+    }
+
+    /// A CSV file without label as a data set for predictions, and the line of each row.
+    ///
+    /// # Errors
+    /// [`InputError`], with line and column.
+    pub fn dataset(&self, csv: &[u8]) -> Result<(Dataset, Vec<u32>), InputError> {
+        let (floats, lines) = match &self.rows {
             RowsRecord::Text { .. } => return Err(InputError::Text),
             RowsRecord::Table { schema, encoding } => {
-                encoding.features(&table::read_features(csv, schema)?)?
+                let table = table::read_features(csv, schema)?;
+                (encoding.features(&table)?, table.lines().to_vec())
             }
             RowsRecord::Values { shape, channels } => values(csv, shape, channels)?,
         };
@@ -168,11 +191,9 @@ impl InputRecord {
                 }
             }
         };
-        Ok(Dataset::new(
-            Features::Floats(floats),
-            targets,
-            Roster::new(rows as u32),
-        )?)
+        let roster = Roster::new(rows as u32);
+        let dataset = Dataset::new(Features::Floats(floats), targets, roster)?;
+        Ok((dataset, lines))
     }
 }
 
@@ -203,11 +224,15 @@ fn names(data: &Dataset) -> Option<Vec<String>> {
     }
 }
 
-/// Lines of numbers; a first line that is none is a header.
-fn values(csv: &[u8], shape: &[usize], channels: &[(f32, f32)]) -> Result<Floats, InputError> {
+/// Lines of numbers, and the line of each row; a first line that is none is a header.
+fn values(
+    csv: &[u8],
+    shape: &[usize],
+    channels: &[(f32, f32)],
+) -> Result<(Floats, Vec<u32>), InputError> {
     let width: usize = shape.iter().product();
     let plane = width / channels.len().max(1);
-    let mut values = Vec::new();
+    let (mut values, mut lines) = (Vec::new(), Vec::new());
     let mut reader = ::csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -226,6 +251,7 @@ fn values(csv: &[u8], shape: &[usize], channels: &[(f32, f32)]) -> Result<Floats
                 found: record.len(),
             });
         }
+        lines.push(line as u32);
         for (at, number) in numbers.enumerate() {
             let number = number.ok_or(InputError::Field {
                 line,
@@ -235,7 +261,7 @@ fn values(csv: &[u8], shape: &[usize], channels: &[(f32, f32)]) -> Result<Floats
             values.push(number * scale + offset);
         }
     }
-    Ok(Floats::new(values, shape.to_vec())?)
+    Ok((Floats::new(values, shape.to_vec())?, lines))
 }
 
 fn number(field: &[u8]) -> Option<f32> {
