@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    bench, completions, data, job, new, plot, report, reproduce, resume, runs, simulate,
+    bench, completions, data, evaluate, export, job, new, plot, predict, report, reproduce, resume,
+    runs, simulate,
 };
 use crate::exit;
 
@@ -66,6 +67,12 @@ pub enum Command {
     Runs(runs::Runs),
     /// Go on with a run that was interrupted
     Resume(resume::Resume),
+    /// Measure a run's model on the clients' test rows, or on other data
+    Evaluate(evaluate::Evaluate),
+    /// Apply a run's model to the rows of a file
+    Predict(predict::Predict),
+    /// Write a run's model for another program
+    Export(export::Export),
     /// Draw one metric of several runs into one SVG
     Plot(plot::Plot),
     /// Make the report of a run again

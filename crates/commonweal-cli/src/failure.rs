@@ -9,7 +9,7 @@ use commonweal_data::registry;
 use commonweal_data::table::SchemaError;
 use commonweal_sim::checkpoint::CheckpointError;
 use commonweal_sim::file::FileError;
-use commonweal_sim::{SimulationError, SourceError};
+use commonweal_sim::{PredictError, RowsError, SimulationError, SourceError};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -41,6 +41,20 @@ pub enum Failure {
     /// A simulation that cannot start or go on.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
+    /// Rows of a file that a model cannot be measured or used on.
+    #[error("{}: {source}", path.display())]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: RowsError,
+    },
+    /// Rows of a run's own data that its model cannot be used on.
+    #[error(transparent)]
+    OwnRows(RowsError),
+    /// A model that cannot be used here.
+    #[error(transparent)]
+    Model(#[from] PredictError),
     /// A resumed run that was to get another job.
     #[error("a resumed run keeps its own job: --set, --seed and --seeds do not go with it")]
     OtherJob,
@@ -187,7 +201,15 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Simulation(error) => exit_of(error),
-            Self::OtherJob | Self::AlreadyFinished { .. } => Exit::Usage,
+            Self::OtherJob
+            | Self::AlreadyFinished { .. }
+            | Self::OwnRows(RowsError::NoRow { .. }) => Exit::Usage,
+            Self::Model(PredictError::OtherTrainer { .. })
+            | Self::Rows {
+                source: RowsError::OtherShape { .. },
+                ..
+            } => Exit::Refused,
+            Self::Rows { .. } | Self::OwnRows(_) | Self::Model(_) => Exit::Failed,
             Self::File(_) | Self::Signal(_) | Self::Record { .. } => Exit::Failed,
             Self::Schema { source, .. } => match source {
                 SchemaError::Csv(_) => Exit::Failed,

@@ -15,6 +15,7 @@ pub mod plot;
 pub mod progress;
 pub mod published;
 pub mod report;
+pub mod row_numbers;
 pub mod run_record;
 pub mod study_name;
 pub mod template;

@@ -114,6 +114,15 @@ impl Look {
         }
     }
 
+    /// Steps that scaled columns stand: the squared loss of many of them is steeper than a logistic one.
+    fn learning_rate(&self, columns: usize) -> f64 {
+        match (&self.target, columns) {
+            (Target::Value, _) => 0.01,
+            (Target::Classes(_), 0..=100) => 0.1,
+            (Target::Classes(_), _) => 0.02,
+        }
+    }
+
     fn metrics(&self) -> &'static str {
         match &self.target {
             Target::Value => r#"["loss", "mean_squared_error"]"#,
@@ -142,7 +151,7 @@ fn job(name: &str, path: &str, inferred: &Inferred, look: &Look) -> String {
     let mut text = format!(
         "# Written by `commonweal new`. `commonweal job explain KEY` says what a key means.\n\
          name = \"{name}\"\n\
-         rounds = 30\n\
+         rounds = 50\n\
          seed = 1\n\
          \n\
          [data]\n\
@@ -174,7 +183,7 @@ fn job(name: &str, path: &str, inferred: &Inferred, look: &Look) -> String {
          [training]\n\
          epochs = 2                            # a client's passes over its rows in a round\n\
          batch_size = 16\n\
-         optimizer = {{ kind = \"sgd\", learning_rate = 0.02 }}\n\
+         optimizer = {{ kind = \"sgd\", learning_rate = {rate} }}\n\
          \n\
          [cohort]\n\
          {cohort}\n\
@@ -183,6 +192,7 @@ fn job(name: &str, path: &str, inferred: &Inferred, look: &Look) -> String {
          every = 5                             # rounds\n\
          metrics = {metrics}\n",
         model = look.model(),
+        rate = look.learning_rate(inferred.schema.features.len()),
         metrics = look.metrics(),
     );
     text

@@ -36,6 +36,20 @@ pub fn find(context: &Context, name: &Path) -> Result<RunFolder, Failure> {
     })
 }
 
+/// As [`find`], of a run that has its results.
+///
+/// # Errors
+/// [`Failure::NoRun`], [`Failure::Unfinished`].
+pub fn finished(context: &Context, name: &Path) -> Result<RunFolder, Failure> {
+    let folder = find(context, name)?;
+    match summary(&folder)? {
+        Some(_) => Ok(folder),
+        None => Err(Failure::Unfinished {
+            run: folder.path().to_path_buf(),
+        }),
+    }
+}
+
 /// What a finished run says; none while it is not finished.
 ///
 /// # Errors

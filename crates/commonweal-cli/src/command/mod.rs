@@ -3,9 +3,12 @@
 pub mod bench;
 pub mod completions;
 pub mod data;
+pub mod evaluate;
+pub mod export;
 pub mod job;
 pub mod new;
 pub mod plot;
+pub mod predict;
 pub mod report;
 pub mod reproduce;
 pub mod resume;
@@ -29,6 +32,9 @@ pub fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
         Command::Data(command) => command.run(context),
         Command::Job(command) => command.run(context),
         Command::Runs(command) => command.run(context),
+        Command::Evaluate(command) => command.run(context),
+        Command::Predict(command) => command.run(context),
+        Command::Export(command) => command.run(context),
         Command::Plot(command) => command.run(context),
         Command::Report(command) => command.run(context),
         Command::Reproduce(command) => command.run(context),

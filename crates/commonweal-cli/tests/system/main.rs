@@ -6,6 +6,7 @@ mod bench;
 mod data;
 mod doors;
 mod faults;
+mod inspect;
 mod interrupt;
 mod new;
 mod program;
