@@ -1,20 +1,15 @@
 //! The same job gives the same bytes, whatever happens on the machine that runs it.
 
-use crate::common;
-
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
 use commonweal_core::job::Job;
-use commonweal_core::{
-    ClientRows, ClientState, ClientUpdate, Entropy, EvaluatePlan, MetricSums, Parameters, Progress,
-    Task, TrainError, TrainPlan, Trainer,
-};
-use commonweal_data::Dataset;
+use commonweal_core::{ClientRows, ClientState, ClientUpdate, TrainError};
+use commonweal_sim::Ending;
 use commonweal_sim::observer::Silent;
-use commonweal_sim::{Ending, Environment, Simulation};
-use commonweal_train::{BuiltInTrainer, Model};
+
+use crate::around::{Around, wrapped};
+use crate::common;
 
 fn digest(job: Job, threads: usize) -> String {
     common::finish(job, common::environment(threads, None))
@@ -49,48 +44,29 @@ fn another_seed_gives_other_bytes() {
     assert_ne!(digest(other, 1), digest(common::digits(3, ""), 1));
 }
 
-/// A built-in trainer that dawdles over some clients, and counts the processor time of its thread.
+/// Dawdles over some clients, and counts the processor time of each thread.
+#[derive(Clone)]
 struct Dawdling {
-    inner: BuiltInTrainer,
     salt: u64,
     busy_ns: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
-impl Trainer for Dawdling {
+impl Around for Dawdling {
     fn train(
-        &mut self,
-        task: &Task,
-        plan: &TrainPlan,
+        &self,
         data: ClientRows<'_>,
-        model: &Parameters,
         state: ClientState,
-        entropy: Entropy,
-        progress: &mut dyn Progress,
+        train: &mut dyn FnMut() -> Result<ClientUpdate, TrainError>,
     ) -> Result<(ClientUpdate, ClientState), TrainError> {
         let before = thread_time_ns();
-        let trained = self
-            .inner
-            .train(task, plan, data, model, state, entropy, progress);
+        let update = train()?;
         let letters = data.client.as_str().bytes().map(u64::from);
         let turns = letters.fold(self.salt, |sum, byte| sum.wrapping_mul(31) + byte) % 64;
         (0..turns).for_each(|_| std::thread::yield_now());
         let thread = format!("{:?}", std::thread::current().id());
         let spent = thread_time_ns() - before;
         *self.busy_ns.lock().unwrap().entry(thread).or_default() += spent;
-        trained
-    }
-
-    fn evaluate(
-        &mut self,
-        task: &Task,
-        plan: &EvaluatePlan,
-        data: ClientRows<'_>,
-        model: &Parameters,
-        state: &ClientState,
-        progress: &mut dyn Progress,
-    ) -> Result<MetricSums, TrainError> {
-        self.inner
-            .evaluate(task, plan, data, model, state, progress)
+        Ok((update, state))
     }
 }
 
@@ -105,24 +81,12 @@ fn thread_time_ns() -> u64 {
 
 fn dawdle(job: &Job, threads: usize, salt: u64) -> (String, Vec<u64>) {
     let busy_ns = Arc::new(Mutex::new(BTreeMap::new()));
-    let times = Arc::clone(&busy_ns);
-    let model = job.model.clone();
-    let environment = Environment {
-        threads: NonZeroUsize::new(threads),
-        ..Environment::default()
+    let dawdling = Dawdling {
+        salt,
+        busy_ns: Arc::clone(&busy_ns),
     };
-    let simulation = Simulation::new(job.clone(), environment)
-        .unwrap()
-        .with_trainer(move |data: &Arc<Dataset>| {
-            let model = Arc::new(Model::build(&model, &data.shape()).unwrap());
-            let inner = BuiltInTrainer::new(model, Arc::clone(data));
-            Dawdling {
-                inner,
-                salt,
-                busy_ns: Arc::clone(&times),
-            }
-        });
-    let Ok(Ending::Finished(finished)) = simulation.run(&mut Silent) else {
+    let ending = wrapped(job, threads, None, dawdling).run(&mut Silent);
+    let Ok(Ending::Finished(finished)) = ending else {
         panic!("no end")
     };
     let busy = busy_ns.lock().unwrap().values().copied().collect();

@@ -4,8 +4,11 @@
     reason = "helpers of tests, outside of test functions"
 )]
 
+mod around;
+mod client_state;
 mod common;
 mod determinism;
+mod faults;
 mod learning;
 mod prediction;
 mod resuming;
