@@ -47,11 +47,11 @@ pub enum Failure {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: RowsError,
+        source: Box<RowsError>,
     },
     /// Rows of a run's own data that its model cannot be used on.
     #[error(transparent)]
-    OwnRows(RowsError),
+    OwnRows(Box<RowsError>),
     /// A model that cannot be used here.
     #[error(transparent)]
     Model(#[from] PredictError),
@@ -201,15 +201,15 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Simulation(error) => exit_of(error),
-            Self::OtherJob
-            | Self::AlreadyFinished { .. }
-            | Self::OwnRows(RowsError::NoRow { .. }) => Exit::Usage,
-            Self::Model(PredictError::OtherTrainer { .. })
-            | Self::Rows {
-                source: RowsError::OtherShape { .. },
-                ..
-            } => Exit::Refused,
-            Self::Rows { .. } | Self::OwnRows(_) | Self::Model(_) => Exit::Failed,
+            Self::OtherJob | Self::AlreadyFinished { .. } => Exit::Usage,
+            Self::Model(PredictError::OtherTrainer { .. }) => Exit::Refused,
+            Self::Model(_) => Exit::Failed,
+            Self::Rows { source, .. } | Self::OwnRows(source) => match **source {
+                RowsError::NoRow { .. } => Exit::Usage,
+                RowsError::OtherShape { .. }
+                | RowsError::Predict(PredictError::OtherTrainer { .. }) => Exit::Refused,
+                _ => Exit::Failed,
+            },
             Self::File(_) | Self::Signal(_) | Self::Record { .. } => Exit::Failed,
             Self::Schema { source, .. } => match source {
                 SchemaError::Csv(_) => Exit::Failed,

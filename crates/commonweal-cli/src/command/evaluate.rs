@@ -55,7 +55,7 @@ impl Evaluate {
         let measured = match &self.data {
             Some(path) => finished.evaluate_on(path).map_err(|source| Failure::Rows {
                 path: path.clone(),
-                source,
+                source: Box::new(source),
             })?,
             None => finished.evaluate()?,
         };

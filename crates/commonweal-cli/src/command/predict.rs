@@ -80,7 +80,7 @@ fn table(run: &FinishedRun, input: &Path) -> Result<(usize, String), Failure> {
     let bytes = file::read_bytes(input)?;
     let predictions = run.predict(&bytes).map_err(|source| Failure::Rows {
         path: input.to_path_buf(),
-        source: source.into(),
+        source: Box::new(source.into()),
     })?;
     let unreadable = |error: csv::Error| Failure::Record {
         path: input.to_path_buf(),
@@ -125,7 +125,9 @@ fn table(run: &FinishedRun, input: &Path) -> Result<(usize, String), Failure> {
 
 /// Rows of the run's own data with their label and what is predicted of each.
 fn own_rows(run: &FinishedRun, rows: &[u32]) -> Result<(usize, String), Failure> {
-    let own = run.predict_rows(rows).map_err(Failure::OwnRows)?;
+    let own = run
+        .predict_rows(rows)
+        .map_err(|error| Failure::OwnRows(Box::new(error)))?;
     let (data, mut predictions) = (own.data, own.predictions);
     if let Target::NextTokens(tokens) = data.shape().target {
         predictions.scores = last_positions(&predictions.scores, rows.len(), tokens);
