@@ -62,6 +62,8 @@ pub(crate) struct Desk {
     window: VecDeque<Option<Result<Report, WorkError>>>,
     due: usize,
     widest_window: usize,
+    /// Virtual time: a report is with a thread.
+    is_folding: bool,
     is_closed: bool,
     invited: VecDeque<ClientIndex>,
     folds: Vec<(ClientIndex, Payload)>,
@@ -93,6 +95,7 @@ impl Desk {
             window: VecDeque::new(),
             due: 0,
             widest_window,
+            is_folding: false,
             is_closed: false,
             invited: VecDeque::new(),
             folds: Vec::new(),
@@ -109,7 +112,7 @@ impl Desk {
                 false => Event::Failed { client },
             };
             // Whoever comes too late for selection is dismissed by the round itself.
-            let _ = desk.handle(event, now);
+            let _ = desk.handle(event);
         }
         match arrivals {
             Some((arrivals, number, population)) => {
@@ -181,30 +184,28 @@ impl Desk {
         ))
     }
 
-    /// Takes what came of a place; returns the reports that the calling thread is to fold.
+    /// Takes what came of a place; returns a report that the calling thread is to fold.
     pub(crate) fn deliver(
         &mut self,
         place: usize,
         result: Result<Report, WorkError>,
-    ) -> Vec<(ClientIndex, Payload)> {
-        if self.is_in_virtual_time() {
-            if let Some(kept) = self.window.get_mut(place - self.due) {
-                *kept = Some(result);
-            }
-            while let Some(Some(_)) = self.window.front()
-                && let Some(Some(result)) = self.window.pop_front()
-            {
-                self.due += 1;
-                self.hand_over(self.due - 1, result);
-            }
-        } else {
+    ) -> Option<(ClientIndex, Payload)> {
+        if !self.is_in_virtual_time() {
             self.hand_over(place, result);
+            return self.folds.pop();
         }
-        std::mem::take(&mut self.folds)
+        if let Some(kept) = self.window.get_mut(place - self.due) {
+            *kept = Some(result);
+        }
+        self.hand_over_due()
     }
 
-    /// Tells the round what a thread made of a report; returns what is to be folded next.
-    pub(crate) fn folded(&mut self, client: ClientIndex, result: Result<(), Refusal>) {
+    /// Tells the round what a thread made of a report; returns what the thread is to fold next.
+    pub(crate) fn folded(
+        &mut self,
+        client: ClientIndex,
+        result: Result<(), Refusal>,
+    ) -> Option<(ClientIndex, Payload)> {
         let event = match result {
             Ok(()) => Event::Folded { client },
             Err(refusal) => {
@@ -213,7 +214,12 @@ impl Desk {
             }
         };
         // The round asked for this fold, so it waits for the answer.
-        let _ = self.handle(event, self.now);
+        let _ = self.handle(event);
+        if !self.is_in_virtual_time() {
+            return None;
+        }
+        self.is_folding = false;
+        self.hand_over_due()
     }
 
     /// Ends the round at its deadline if clients are missing that will not come.
@@ -222,7 +228,10 @@ impl Desk {
             && self.error.is_none()
             && let Some(deadline) = self.round.deadline()
         {
-            let _ = self.handle(Event::Tick, deadline);
+            self.reach(deadline);
+        }
+        if !self.is_in_virtual_time() {
+            self.refused.sort_by_key(|refused| refused.client);
         }
     }
 
@@ -232,64 +241,81 @@ impl Desk {
             .is_some_and(|place| place.arrival.is_some())
     }
 
+    /// Hands over what is due until a report is to be folded: whether a later one is needed depends on
+    /// whether this one is counted.
+    fn hand_over_due(&mut self) -> Option<(ClientIndex, Payload)> {
+        while !self.is_folding
+            && let Some(Some(_)) = self.window.front()
+            && let Some(Some(result)) = self.window.pop_front()
+        {
+            self.due += 1;
+            self.hand_over(self.due - 1, result);
+            self.is_folding = !self.folds.is_empty();
+        }
+        self.folds.pop()
+    }
+
     fn hand_over(&mut self, place: usize, result: Result<Report, WorkError>) {
         let Place {
             client, arrival, ..
         } = self.places[place];
-        let at = arrival.map_or(self.now, |arrival| arrival.at);
+        self.reach(arrival.map_or(self.now, |arrival| arrival.at));
         match result {
-            Ok(Report { message, state }) => {
-                let Some(task) = self.task.as_ref().map(|task| task.id) else {
-                    return;
-                };
-                let bytes = message.as_bytes().len() as u64;
-                let report = Event::Report {
-                    client,
-                    task,
-                    step: Step(0),
-                    message,
-                };
-                match self.handle(report, at) {
-                    Ok(()) => {
-                        self.bytes_up += bytes;
-                        self.staged.push((client, state));
-                    }
-                    Err(Refusal::NotNeeded | Refusal::Over) => {}
-                    Err(refusal) => self.lose(client, refusal.to_string(), at),
-                }
-            }
-            // A cancelled client was dismissed before.
-            Err(WorkError::Client(_)) if self.is_closed() => {}
-            Err(WorkError::Client(reason)) => self.lose(client, reason, at),
             Err(WorkError::Fatal(error)) => {
                 self.error.get_or_insert(error);
             }
+            // Whoever is missing was dismissed.
+            _ if self.is_closed() => {}
+            Err(WorkError::Client(reason)) => self.lose(client, reason),
+            Ok(report) => self.report(client, report),
         }
     }
 
-    fn lose(&mut self, client: ClientIndex, reason: String, at: Time) {
+    fn report(&mut self, client: ClientIndex, Report { message, state }: Report) {
+        let Some(task) = self.task.as_ref().map(|task| task.id) else {
+            return;
+        };
+        let bytes = message.as_bytes().len() as u64;
+        match self.handle(Event::Report {
+            client,
+            task,
+            step: Step(0),
+            message,
+        }) {
+            Ok(()) => {
+                self.bytes_up += bytes;
+                self.staged.push((client, state));
+            }
+            Err(Refusal::NotNeeded | Refusal::Over) => {}
+            Err(refusal) => self.lose(client, refusal.to_string()),
+        }
+    }
+
+    fn lose(&mut self, client: ClientIndex, reason: String) {
         self.refuse(client, reason);
-        // Refused if the round has dismissed the client already: then it knows.
-        let _ = self.handle(Event::Failed { client }, at);
+        // Refused if the round has given the client up already: then it knows.
+        let _ = self.handle(Event::Failed { client });
     }
 
     fn refuse(&mut self, client: ClientIndex, reason: String) {
         self.refused.push(Refused { client, reason });
     }
 
-    /// Hands an event over, a deadline before it first.
-    fn handle(&mut self, event: Event, at: Time) -> Result<(), Refusal> {
+    /// Lets time pass, a deadline on the way first.
+    fn reach(&mut self, at: Time) {
         if let Some(deadline) = self.round.deadline()
             && deadline <= at
         {
             self.now = self.now.max(deadline);
             // A tick is never refused.
-            let _ = self.round.handle(Event::Tick, self.now);
-            self.poll();
+            let _ = self.handle(Event::Tick);
         }
-        if self.ended.is_none() {
+        if !self.is_closed() {
             self.now = self.now.max(at);
         }
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Refusal> {
         let handled = self.round.handle(event, self.now);
         self.poll();
         handled

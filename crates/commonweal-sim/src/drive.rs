@@ -88,11 +88,11 @@ impl<S> Hall<'_, S> {
                         .perform(slot, client, &task, &mut Watch(&self.is_closed))
                 }
             };
-            let folds = self.desk().deliver(place, result);
-            for (client, message) in folds {
+            let mut next = self.desk().deliver(place, result);
+            while let Some((client, message)) = next {
                 let sum = own.get_or_insert_with(|| self.fold.zero());
                 let folded = self.fold.accumulate(sum, client, message);
-                self.desk().folded(client, folded);
+                next = self.desk().folded(client, folded);
             }
             self.is_closed
                 .store(self.desk().is_closed(), Ordering::Relaxed);

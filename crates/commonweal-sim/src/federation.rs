@@ -188,11 +188,15 @@ fn prepare(
     }
 }
 
+/// The record where every level, class and scale is declared.
 fn nothing_asked(partition: &Partition, manifest: Digest) -> Prepared {
+    let clients = partition.population().indices();
     Prepared {
         manifest,
         clients: u64::from(partition.clients()),
-        rows: 0,
+        rows: clients
+            .map(|client| partition.train_len(client) as u64)
+            .sum(),
         columns: Vec::new(),
     }
 }

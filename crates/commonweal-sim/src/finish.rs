@@ -21,18 +21,16 @@ pub(crate) struct Facts {
     clients: u64,
     train_rows: u64,
     test_rows: u64,
-    threads: usize,
 }
 
 impl Facts {
-    pub(crate) fn of(federation: &Federation, threads: usize) -> Self {
+    pub(crate) fn of(federation: &Federation) -> Self {
         let (train_rows, test_rows) = federation.rows();
         let clients = u64::from(federation.partition.clients());
         Self {
             clients,
             train_rows,
             test_rows,
-            threads,
         }
     }
 }
@@ -66,7 +64,7 @@ pub(crate) fn summarise(job: &Job, facts: Facts, seconds: f64, finals: &[Final])
         seconds,
         peak_bytes: peak_bytes(),
         instruction_set: instruction_set().to_string(),
-        threads: facts.threads,
+        threads: finals.first().map_or(0, |last| last.threads),
         model: "model.safetensors".to_owned(),
         digest: seeds
             .first()

@@ -25,6 +25,8 @@ pub(crate) struct Final {
     pub(crate) summary: SeedSummary,
     pub(crate) model: Parameters,
     pub(crate) baselines: Vec<BaselineResult>,
+    /// Threads or worker processes that train.
+    pub(crate) threads: usize,
 }
 
 /// Writes what is known before the first round: `prepared.json`, `input.json` and `partition.csv`.
@@ -97,6 +99,7 @@ pub(crate) fn client_rows<'a>(
 pub(crate) fn read_seed(
     folder: &RunFolder,
     layout: &Arc<Layout>,
+    threads: usize,
 ) -> Result<Option<Final>, SimulationError> {
     if !folder.seed_summary().is_file() {
         return Ok(None);
@@ -108,5 +111,6 @@ pub(crate) fn read_seed(
         summary,
         model,
         baselines,
+        threads,
     }))
 }

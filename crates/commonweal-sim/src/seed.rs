@@ -42,7 +42,7 @@ impl SeedJob<'_> {
     /// Runs the seed, or reads its result if it was finished before.
     pub(crate) fn run(self, observer: &mut dyn Observer) -> Result<SeedEnding, SimulationError> {
         let Start { mut crew, initial } = Start::of(self.federation, self.own, self.environment)?;
-        if let Some(last) = self.already_done(&initial)? {
+        if let Some(last) = self.already_done(&initial, crew.threads())? {
             return Ok(SeedEnding::Finished(Box::new(last)));
         }
         let (run, progress, states) = self.begin(initial.clone(), observer)?;
@@ -86,10 +86,12 @@ impl SeedJob<'_> {
         let Some(baselines) = baselines else {
             return Ok(SeedEnding::Interrupted { round });
         };
+        let threads = crew.threads();
         let last = Final {
             summary,
             model,
             baselines,
+            threads,
         };
         if let Some(folder) = &self.folder {
             write_seed(folder, &last, &metrics, self.federation, &clients)?;
@@ -97,9 +99,13 @@ impl SeedJob<'_> {
         Ok(SeedEnding::Finished(Box::new(last)))
     }
 
-    fn already_done(&self, initial: &Parameters) -> Result<Option<Final>, SimulationError> {
+    fn already_done(
+        &self,
+        initial: &Parameters,
+        threads: usize,
+    ) -> Result<Option<Final>, SimulationError> {
         match &self.folder {
-            Some(folder) if self.is_resumed => read_seed(folder, initial.layout()),
+            Some(folder) if self.is_resumed => read_seed(folder, initial.layout(), threads),
             _ => Ok(None),
         }
     }

@@ -182,7 +182,7 @@ impl Simulation {
                     return Ok(Ending::Interrupted { folder, round });
                 }
             }
-            facts.get_or_insert_with(|| Facts::of(&federation, self.threads()));
+            facts.get_or_insert_with(|| Facts::of(&federation));
         }
         self.finish(finals, facts, observer)
     }

@@ -26,7 +26,7 @@ mod trainer;
 mod workspace;
 
 pub use batch::{Batch, Goal, Inputs};
-pub use commonweal_kernels::instruction_set;
+pub use commonweal_kernels::{InstructionSet, instruction_set};
 pub use error::ModelError;
 pub use model::Model;
 pub use shape::Shape;

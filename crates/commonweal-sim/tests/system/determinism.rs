@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use commonweal_core::job::Job;
 use commonweal_core::{ClientRows, ClientState, ClientUpdate, TrainError};
-use commonweal_sim::Ending;
-use commonweal_sim::observer::Silent;
+use commonweal_sim::observer::{Event, Silent};
+use commonweal_sim::{Ending, Simulation};
 
 use crate::around::{Around, wrapped};
 use crate::common;
@@ -29,12 +29,29 @@ fn one_two_and_eight_threads_give_the_same_bytes() {
 fn threads_give_the_same_bytes_where_reports_are_late_lost_or_too_many() {
     let population = "population = { dropout = 0.1, latency_seconds = 10.0, latency_spread = 1.0 }";
     let cohort = "over_selection = 1.6\ndeadline_seconds = 20.0";
-    let job = || common::digits_with(8, population, cohort);
-    let one = digest(job(), 1);
-    assert_eq!(digest(job(), 2), one);
-    assert_eq!(digest(job(), 8), one);
-    let undisturbed = common::digits(8, "");
-    assert_ne!(digest(undisturbed, 1), one);
+    let told = |threads| {
+        let (mut refused, mut digests) = (Vec::new(), Vec::new());
+        let mut watch = |event: &Event| match event {
+            Event::Refused {
+                round,
+                client,
+                reason,
+            } => {
+                refused.push((*round, client.clone(), reason.clone()));
+            }
+            Event::Finished { digest, .. } => digests.push(digest.clone()),
+            _ => {}
+        };
+        let job = common::digits_with(8, population, cohort);
+        let simulation = Simulation::new(job, common::environment(threads, None)).unwrap();
+        simulation.run(&mut watch).unwrap();
+        (refused, digests)
+    };
+    let one = told(1);
+    assert!(!one.0.is_empty());
+    assert_eq!(told(2), one);
+    assert_eq!(told(8), one);
+    assert_ne!(digest(common::digits(8, ""), 1), one.1[0]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use commonweal_sim::folder::RunFolder;
 use commonweal_sim::history::{RoundRow, read_history};
 use commonweal_sim::observer::{Event, Silent};
 use commonweal_sim::{Ending, Environment, Finished, Simulation, SimulationError};
+use commonweal_train::{InstructionSet, instruction_set};
 
 use crate::common;
 
@@ -214,6 +215,20 @@ fn a_run_does_not_go_on_with_another_job_or_other_clients() {
     }
     fs::write(&job, text).unwrap();
     assert!(resumed(&folder, &mut Vec::new()).is_ok());
+}
+
+#[test]
+fn a_run_that_moves_to_another_machine_type_is_warned_and_goes_on() {
+    let runs = tempfile::tempdir().unwrap();
+    let begin = || interrupted(common::digits(6, EVERY_TWO), runs.path(), 3);
+    let folder = InstructionSet::Portable.run(begin);
+    let mut events = Vec::new();
+    resumed(&folder, &mut events).unwrap();
+    let warned = events.iter().any(|event| {
+        matches!(event, Event::Warning { message } if message.contains("began with portable"))
+    });
+    let is_another = instruction_set() != InstructionSet::Portable;
+    assert_eq!(warned, is_another, "{events:?}");
 }
 
 #[test]
