@@ -28,6 +28,8 @@ pub struct LineChart {
     pub lines: Vec<Line>,
     /// Horizontal marks.
     pub marks: Vec<Mark>,
+    /// Whether the vertical axis begins at zero, as it must for amounts.
+    pub from_zero: bool,
 }
 
 /// One series.
@@ -60,7 +62,8 @@ impl LineChart {
         let x = Scale::covering(points().map(|(x, _)| x), LEFT, WIDTH - RIGHT);
         let heights = points()
             .map(|(_, y)| y)
-            .chain(self.marks.iter().map(|mark| mark.value));
+            .chain(self.marks.iter().map(|mark| mark.value))
+            .chain(self.from_zero.then_some(0.0));
         let y = Scale::covering(heights, HEIGHT - BOTTOM, TOP).rounded_out();
 
         picture.text(LEFT, 20.0, "start", "title", &self.title);
@@ -173,6 +176,7 @@ mod tests {
                 name: "pooled".to_owned(),
                 value: 0.97,
             }],
+            from_zero: false,
         }
     }
 

@@ -24,6 +24,7 @@ pub fn comparison(metric: &str, runs: &[(String, Vec<RoundRow>)]) -> Picture {
         y_label: metric.to_owned(),
         lines,
         marks: Vec::new(),
+        from_zero: false,
     }
     .picture()
 }
@@ -70,6 +71,7 @@ pub(super) fn metric_chart(report: &Report, metric: &str) -> Picture {
         y_label: metric.to_owned(),
         lines: by_seed(report, |rows| metric_by_round(rows, metric)),
         marks,
+        from_zero: false,
     }
     .picture()
 }
@@ -192,6 +194,7 @@ fn round_chart(title: &str, label: &str, lines: Vec<Line>) -> Picture {
         y_label: label.to_owned(),
         lines,
         marks: Vec::new(),
+        from_zero: true,
     }
     .picture()
 }
