@@ -77,6 +77,11 @@ pub const BENCHMARKS: &[Benchmark] = &[
         run: runs::round_softmax,
     },
     Benchmark {
+        name: "round-torch-2nn",
+        about: "the 2NN in PyTorch through two workers (COMMONWEAL_PYTHON or python3): median round",
+        run: runs::round_torch,
+    },
+    Benchmark {
         name: "start",
         about: "start of the program to the end of round 1, 2NN, MNIST loaded",
         run: runs::start,

@@ -1,7 +1,7 @@
 //! Runs a job in a process of its own and listens to its events: the whole program is measured.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -58,16 +58,19 @@ pub enum WatchError {
     },
 }
 
-/// Runs `job` with `flags` through `program` in a folder that is removed afterwards.
+/// Runs the first of `files`, a job, with `flags` through `program`, in a folder that is removed afterwards.
 pub(super) fn watch(
     program: &Path,
     data: Option<&Path>,
-    job: &str,
+    files: &[(&str, &str)],
     flags: &[&str],
 ) -> Result<Watched, WatchError> {
     let folder = Scratch::new()?;
-    let file = folder.path.join("job.toml");
-    fs::write(&file, job).map_err(system(&file))?;
+    for (name, text) in files {
+        let file = folder.path.join(name);
+        fs::write(&file, text).map_err(system(&file))?;
+    }
+    let file = folder.path.join(files.first().map_or("", |(name, _)| name));
     let mut command = Command::new(program);
     command.args(["simulate", "--json", "--quiet"]).arg(&file);
     command.arg("--runs-dir").arg(folder.path.join("runs"));
@@ -75,7 +78,7 @@ pub(super) fn watch(
         command.arg("--data-dir").arg(data);
     }
     command.args(flags).stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
     let start = Instant::now();
     let mut child = command.spawn().map_err(system(program))?;
     let watched = listen(&mut child, start);
@@ -115,12 +118,7 @@ fn listen(child: &mut Child, start: Instant) -> Result<Watched, WatchError> {
         return Err(WatchError::Failed { message });
     }
     if watched.seconds_by_round.is_empty() {
-        let mut said = String::new();
-        if let Some(mut stderr) = child.stderr.take() {
-            let _ = stderr.read_to_string(&mut said);
-        }
-        let message = format!("no round was run: {}", said.trim());
-        return Err(WatchError::Failed { message });
+        return Err(WatchError::Incomplete { missing: "a round" });
     }
     Ok(watched)
 }
