@@ -1,5 +1,6 @@
 //! Running a simulation to its end: what it is given, what is shown of it, what it leaves.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,38 +102,38 @@ fn print(console: &Console, finished: &Finished, report: Option<&Path>) {
             "at most"
         };
         let met = if expected.met { "reached" } else { "missed" };
-        console.line(format_args!("{:<10} {side} {bound}: {met}", "expected"));
+        console.line(line("expected", format_args!("{side} {bound}: {met}")));
     }
     let rounds = summary.seeds.first().map_or(0, |seed| seed.rounds);
-    console.line(format_args!(
-        "{:<10} {rounds} in {:.1} s",
-        "rounds", summary.seconds
+    console.line(line(
+        "rounds",
+        format_args!("{rounds} in {:.1} s", summary.seconds),
     ));
-    console.line(format_args!("{:<10} {}", "digest", summary.digest));
+    console.line(line("digest", &summary.digest));
     let Some(folder) = &finished.folder else {
         return;
     };
     let model = folder.join(&summary.model);
-    console.line(format_args!("{:<10} {}", "model", model.display()));
+    console.line(line("model", model.display()));
     if let Some(report) = report {
-        console.line(format_args!("{:<10} {}", "report", report.display()));
+        console.line(line("report", report.display()));
     }
     let folder = folder.display();
     console.line(format_args!(
         "\nTry next:\n  \
          commonweal evaluate {folder}                 # metrics by client\n  \
          commonweal export {folder} --format torch    # a PyTorch module that loads the model\n  \
-         commonweal new my-study --template heart     # a study of your own"
+         commonweal new my-study --template heart          # a study of your own"
     ));
 }
 
-/// Such as `accuracy   96.41 % ± 0.35 % (5 seeds, 95 % interval ± 0.43 %)`.
+/// Such as `accuracy              96.41 % ± 0.35 % over 5 seeds, 95 % interval ± 0.43 %`.
 fn judged(summary: &Summary) -> String {
     let name = &summary.metric;
     let Some(spread) = summary.judged() else {
-        return format!("{name:<10} –");
+        return line(name, "–");
     };
-    let mut text = format!("{name:<10} {}", metric(name, spread.mean));
+    let mut text = line(name, metric(name, spread.mean));
     if let (Some(deviation), Some(interval)) = (spread.deviation, spread.interval) {
         text.push_str(&format!(
             " ± {} over {} seeds, 95 % interval ± {}",
@@ -144,12 +145,20 @@ fn judged(summary: &Summary) -> String {
     text
 }
 
-/// Such as `local      83.20 % (each client alone …)`.
+/// A baseline's value of the metric that the federated model is judged by; what it means is in the report.
 fn compared(summary: &Summary, baseline: &BaselineSummary) -> String {
     let name = &summary.metric;
-    let value = baseline
-        .metrics
-        .get(name)
-        .map_or("–".to_owned(), |spread| metric(name, spread.mean));
-    format!("{:<10} {value}  {}", baseline.name, baseline.meaning)
+    let Some(spread) = baseline.metrics.get(name) else {
+        return line(&baseline.name, "–");
+    };
+    let deviation = spread
+        .deviation
+        .map(|deviation| format!(" ± {}", metric(name, deviation)));
+    let value = metric(name, spread.mean) + &deviation.unwrap_or_default();
+    line(&baseline.name, value)
+}
+
+/// A name and what it is.
+fn line(name: &str, value: impl Display) -> String {
+    format!("{name:<21} {value}")
 }
