@@ -8,7 +8,7 @@ use commonweal_core::Trainer;
 use crate::entropy_source::{EntropySource, NoEntropy};
 
 /// Time between two looks at threads at work.
-const WATCH_EVERY: Duration = Duration::from_millis(100);
+const WATCH_EVERY: Duration = Duration::from_millis(500);
 
 /// What one thread has for itself.
 pub(crate) struct Slot {
@@ -63,7 +63,7 @@ impl<S: Send> Crew<S> {
     }
 
     /// As [`work`](Self::work), but all slots work on threads of their own while the calling thread
-    /// calls `watch` ten times a second.
+    /// calls `watch` twice a second.
     pub(crate) fn work_watched(&mut self, shift: impl Fn(&mut S) + Sync, mut watch: impl FnMut()) {
         let (working, ended) = mpsc::channel::<()>();
         std::thread::scope(|scope| {

@@ -136,7 +136,7 @@ pub enum Event {
     },
     /// A baseline moved on.
     BaselineProgress {
-        /// `local` or `pooled`.
+        /// `baselines`: all of them are trained side by side.
         name: String,
         /// Rows trained so far.
         done: u64,

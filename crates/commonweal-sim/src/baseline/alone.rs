@@ -56,13 +56,12 @@ impl Setting<'_> {
                 &learned.model,
                 state,
                 entropy,
-                &mut Watch(self.interrupt),
+                &mut self.watch(Some(&self.learned), rows),
             )?;
             for (value, change) in learned.model.shared_mut().iter_mut().zip(&update.values) {
                 *value += change;
             }
             learned.state = state;
-            self.learned.fetch_add(rows.len() as u64, Ordering::Relaxed);
         }
         Ok(learned)
     }
@@ -94,9 +93,18 @@ impl Setting<'_> {
             train: &[],
             test: rows,
         };
-        let watch = &mut Watch(self.interrupt);
+        let watch = &mut self.watch(None, rows);
         slot.trainer
             .evaluate(&task, &plan, data, &learned.model, &learned.state, watch)
+    }
+
+    fn watch<'w>(&'w self, learned: Option<&'w AtomicU64>, rows: &[u32]) -> Watch<'w> {
+        Watch {
+            interrupt: self.interrupt,
+            learned,
+            rows: rows.len() as u64,
+            counted: 0,
+        }
     }
 
     fn task(&self, piece: u64, name: &ClientName, stage: Stage, kind: TaskKind) -> Task {
@@ -115,12 +123,22 @@ impl Setting<'_> {
     }
 }
 
-/// Ends training when the run is asked to stop.
-struct Watch<'a>(&'a AtomicBool);
+/// Ends training when the run is asked to stop, and counts rows as they are learned from.
+struct Watch<'a> {
+    interrupt: &'a AtomicBool,
+    learned: Option<&'a AtomicU64>,
+    rows: u64,
+    counted: u64,
+}
 
 impl Progress for Watch<'_> {
-    fn step(&mut self, _done: u64, _total: u64) -> Flow {
-        match self.0.load(Ordering::Relaxed) {
+    fn step(&mut self, done: u64, total: u64) -> Flow {
+        let until_now = self.rows * done / total.max(1);
+        if let Some(learned) = self.learned {
+            learned.fetch_add(until_now - self.counted, Ordering::Relaxed);
+        }
+        self.counted = until_now;
+        match self.interrupt.load(Ordering::Relaxed) {
             true => Flow::Cancel,
             false => Flow::Continue,
         }

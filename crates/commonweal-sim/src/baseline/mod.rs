@@ -185,13 +185,14 @@ impl<'a> Comparison<'a> {
                 self.one(slot, holder, &found);
             }
         };
+        let mut last = 0;
         crew.work_watched(shift, || {
             let done = self.setting.learned.load(Ordering::Relaxed);
-            observer.event(&Event::BaselineProgress {
-                name: "baselines".to_owned(),
-                done,
-                total,
-            });
+            if done > last {
+                last = done;
+                let name = "baselines".to_owned();
+                observer.event(&Event::BaselineProgress { name, done, total });
+            }
         });
         let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         // Means of floats depend on the order, and threads end in any.
