@@ -134,6 +134,32 @@ impl<W: Write> HistoryWriter<W> {
 /// # Errors
 /// [`TableError`] with the line and column that cannot be read.
 pub fn read_history(input: impl Read) -> Result<Vec<RoundRow>, TableError> {
+    rows(input)?.collect()
+}
+
+/// Reads the rounds up to `round`. What comes after is not looked at: a program that died may have left
+/// half a line there.
+///
+/// # Errors
+/// [`TableError`] with the line and column that cannot be read.
+pub fn read_history_until(input: impl Read, round: u64) -> Result<Vec<RoundRow>, TableError> {
+    let mut found = Vec::new();
+    for row in rows(input)? {
+        let row = row?;
+        let at = row.round;
+        if at <= round {
+            found.push(row);
+        }
+        if at >= round {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn rows<R: Read>(
+    input: R,
+) -> Result<impl Iterator<Item = Result<RoundRow, TableError>>, TableError> {
     let mut reader = csv::Reader::from_reader(input);
     let header = reader.headers()?.clone();
     if !header
@@ -146,19 +172,22 @@ pub fn read_history(input: impl Read) -> Result<Vec<RoundRow>, TableError> {
             expected: FIXED.join(","),
         });
     }
-    let metrics: Vec<&str> = header.iter().skip(FIXED.len()).collect();
-    reader
-        .records()
-        .map(|record| parse(&record?, &metrics))
-        .collect()
+    let metrics: Vec<String> = header
+        .iter()
+        .skip(FIXED.len())
+        .map(str::to_owned)
+        .collect();
+    Ok(reader
+        .into_records()
+        .map(move |record| parse(&record?, &metrics)))
 }
 
-fn parse(record: &csv::StringRecord, metrics: &[&str]) -> Result<RoundRow, TableError> {
+fn parse(record: &csv::StringRecord, metrics: &[String]) -> Result<RoundRow, TableError> {
     let cell = |column: usize| Cell::of(record, column, FIXED[column]);
     let mut values = BTreeMap::new();
     for (offset, name) in metrics.iter().enumerate() {
         if let Some(value) = Cell::of(record, FIXED.len() + offset, name).optional()? {
-            values.insert((*name).to_owned(), value);
+            values.insert(name.clone(), value);
         }
     }
     Ok(RoundRow {
@@ -185,7 +214,7 @@ fn parse(record: &csv::StringRecord, metrics: &[&str]) -> Result<RoundRow, Table
 mod tests {
     use super::*;
 
-    fn rows() -> Vec<RoundRow> {
+    fn two_rounds() -> Vec<RoundRow> {
         let row = |round, outcome, reason: &str, metrics: &[(&str, f64)]| RoundRow {
             round,
             outcome,
@@ -225,11 +254,33 @@ mod tests {
         let metrics = ["loss".to_owned(), "accuracy".to_owned()];
         {
             let mut writer = HistoryWriter::create(&mut bytes, &metrics).unwrap();
-            for row in &rows() {
+            for row in &two_rounds() {
                 writer.write(row).unwrap();
             }
         }
-        assert_eq!(read_history(bytes.as_slice()).unwrap(), rows());
+        assert_eq!(read_history(bytes.as_slice()).unwrap(), two_rounds());
+    }
+
+    #[test]
+    fn half_a_line_after_the_round_that_counts_is_not_looked_at() {
+        let mut bytes = Vec::new();
+        {
+            let mut writer = HistoryWriter::create(&mut bytes, &[]).unwrap();
+            for row in &two_rounds() {
+                writer.write(row).unwrap();
+            }
+        }
+        let metrics_left_out = |row: RoundRow| RoundRow {
+            metrics: BTreeMap::new(),
+            ..row
+        };
+        let written: Vec<_> = two_rounds().into_iter().map(metrics_left_out).collect();
+        for half in [&b"3,comm"[..], b"3", b"\xff\xfe", b"3,committed,\"un"] {
+            let torn = [bytes.as_slice(), half].concat();
+            assert_eq!(read_history_until(torn.as_slice(), 2).unwrap(), written);
+            assert_eq!(read_history_until(torn.as_slice(), 1).unwrap(), written[..1]);
+            assert!(read_history(torn.as_slice()).is_err());
+        }
     }
 
     #[test]

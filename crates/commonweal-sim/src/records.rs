@@ -9,7 +9,7 @@ use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::error::SimulationError;
 use crate::file::{self, FileError};
 use crate::folder::RunFolder;
-use crate::history::{HistoryWriter, RoundRow, read_history};
+use crate::history::{HistoryWriter, RoundRow, read_history_until};
 
 /// Time between two checkpoints that nothing else asks for: what a killed run repeats at most.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
@@ -95,8 +95,7 @@ fn history_until(
     };
     let mut rows = Vec::new();
     if round > 0 && path.is_file() {
-        rows = read_history(file::read_bytes(&path)?.as_slice()).map_err(table)?;
-        rows.retain(|row| row.round <= round);
+        rows = read_history_until(file::read_bytes(&path)?.as_slice(), round).map_err(table)?;
     }
     let mut failed = None;
     file::write_whole(&path, |out| {
