@@ -340,7 +340,9 @@ fn exit_of(error: &SimulationError) -> Exit {
         | E::UnknownTrainer { .. }
         | E::NoExternalModel
         | E::Source(SourceError::Unknown { .. }) => Exit::Usage,
-        E::Snapshot {
+        E::OtherJob { .. }
+        | E::OtherSimulation { .. }
+        | E::Snapshot {
             source:
                 SnapshotError::OtherJob { .. } | SnapshotError::OtherData | SnapshotError::OtherModel,
             ..

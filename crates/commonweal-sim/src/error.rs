@@ -71,6 +71,29 @@ pub enum SimulationError {
         "model.kind = \"external\" leaves the model to a trainer of your own: name it in training.trainer"
     )]
     NoExternalModel,
+    /// The job of the run folder is another than when the run began.
+    #[error(
+        "{} was changed since the run began (its manifest is {found}, the run's {expected}): put it back \
+         and resume with the job that it began with, or start a new run with `commonweal simulate {}`",
+        job.display(), job.display()
+    )]
+    OtherJob {
+        /// The job.
+        job: PathBuf,
+        /// Digest of the manifest that the run began with.
+        expected: String,
+        /// Digest of the job's manifest as it is now.
+        found: String,
+    },
+    /// The job of the run folder describes other clients than when the run began.
+    #[error(
+        "{} has another [simulation] section than when the run began: put it back as it was, or start a \
+         new run with `commonweal simulate {}`", job.display(), job.display()
+    )]
+    OtherSimulation {
+        /// The job.
+        job: PathBuf,
+    },
     /// A state of the round machine that no sequence of events should lead to.
     #[error("the round did not end although every client has: please report this")]
     Unfinished,

@@ -113,22 +113,6 @@ impl Federation {
         Seed::from(self.job.seed)
     }
 
-    /// Identity of the part of `[simulation]` that a result depends on.
-    pub(crate) fn simulation_digest(&self) -> String {
-        let simulation = &self.job.simulation;
-        let parts = (
-            &simulation.clients,
-            &simulation.partition,
-            simulation.allow_empty,
-            simulation.minimum_rows,
-            &simulation.population,
-        );
-        // Unwrap safety: numbers and texts, which JSON can always write.
-        #[expect(clippy::unwrap_used)]
-        let bytes = serde_json::to_vec(&parts).unwrap();
-        Digest::of(&bytes).to_string()
-    }
-
     /// Rows that the clients train and test on, summed.
     pub(crate) fn rows(&self) -> (u64, u64) {
         let partition = &self.partition;
@@ -141,6 +125,22 @@ impl Federation {
             .sum();
         (train, test)
     }
+}
+
+/// Identity of the part of `[simulation]` that a result depends on.
+pub(crate) fn simulation_digest(job: &Job) -> String {
+    let simulation = &job.simulation;
+    let parts = (
+        &simulation.clients,
+        &simulation.partition,
+        simulation.allow_empty,
+        simulation.minimum_rows,
+        &simulation.population,
+    );
+    // Unwrap safety: numbers and texts, which JSON can always write.
+    #[expect(clippy::unwrap_used)]
+    let bytes = serde_json::to_vec(&parts).unwrap();
+    Digest::of(&bytes).to_string()
 }
 
 /// The one round of the `prepare` task.

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use commonweal_core::job::Job;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::error::SimulationError;
+use crate::federation::simulation_digest;
 use crate::folder::RunFolder;
 use crate::json::{read_json, write_json};
 
@@ -14,12 +16,14 @@ use crate::json::{read_json, write_json};
 pub(crate) struct Origin {
     /// Folder that relative paths of the job start from.
     pub(crate) base: PathBuf,
+    /// Digest of the part of `[simulation]` that a result depends on and no manifest holds.
+    pub(crate) simulation: String,
     /// Version of the program.
     pub(crate) version: String,
 }
 
 impl Origin {
-    pub(crate) fn of(environment: &Environment) -> Self {
+    pub(crate) fn of(environment: &Environment, job: &Job) -> Self {
         let base = match environment.base.as_os_str().is_empty() {
             true => Path::new("."),
             false => &environment.base,
@@ -28,6 +32,7 @@ impl Origin {
         let base = std::path::absolute(base).unwrap_or_else(|_| base.to_path_buf());
         Self {
             base,
+            simulation: simulation_digest(job),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -7,7 +7,7 @@ use commonweal_train::instruction_set;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::SimulationError;
-use crate::federation::Federation;
+use crate::federation::{Federation, simulation_digest};
 use crate::folder::RunFolder;
 use crate::observer::{Event, Observer};
 use crate::seed_run::Progress;
@@ -30,7 +30,7 @@ pub(crate) fn restore(
         path: path.to_path_buf(),
         source,
     };
-    if header.simulation != federation.simulation_digest() {
+    if header.simulation != simulation_digest(&federation.job) {
         let path = path.to_path_buf();
         return Err(CheckpointError::OtherSimulation { path }.into());
     }

@@ -16,7 +16,7 @@ use crate::desk::Refused;
 use crate::drive::{Drive, Driven, RoundEnd};
 use crate::entropy_source::EntropySource;
 use crate::error::SimulationError;
-use crate::federation::Federation;
+use crate::federation::{Federation, simulation_digest};
 use crate::history::{Outcome, RoundRow};
 use crate::observer::{Event, Observer};
 use crate::record::Ended;
@@ -310,7 +310,7 @@ impl SeedRun<'_> {
 
     fn checkpoint(&self, states: Vec<u8>) -> Checkpoint {
         let header = Header {
-            simulation: self.federation.simulation_digest(),
+            simulation: simulation_digest(&self.federation.job),
             round: self.run.round(),
             seconds_train: self.progress.seconds_train,
             seconds_evaluate: self.progress.seconds_evaluate,

@@ -10,7 +10,7 @@ use commonweal_data::{Dataset, ExampleShape, Source};
 
 use crate::environment::Environment;
 use crate::error::SimulationError;
-use crate::federation::Federation;
+use crate::federation::{Federation, simulation_digest};
 use crate::file;
 use crate::finish::{Facts, finished_event, summarise};
 use crate::folder::RunFolder;
@@ -95,11 +95,13 @@ impl Simulation {
     /// Goes on with the run in `folder` from its last checkpoint, as if it had never stopped.
     ///
     /// # Errors
-    /// [`SimulationError`]: there is no such run, or its data are not there.
+    /// [`SimulationError`]: there is no such run, its `job.toml` was changed, or its data are not there. Then
+    /// nothing was written.
     pub fn resume(folder: &Path, environment: Environment) -> Result<Self, SimulationError> {
         let folder = RunFolder::open(folder)?;
         let job = Job::parse(&crate::file::read_text(&folder.job())?)?;
         let origin = Origin::read(&folder)?;
+        refuse_another(&folder, &job, &origin)?;
         let environment = Environment {
             base: origin.base,
             ..environment
@@ -204,7 +206,7 @@ impl Simulation {
             };
             let folder = RunFolder::create(runs, &self.job.name)?;
             file::write_bytes(&folder.job(), self.job.to_toml().as_bytes())?;
-            Origin::of(&self.environment).write(&folder)?;
+            Origin::of(&self.environment, &self.job).write(&folder)?;
             let manifest = Manifest::of(&self.job);
             let digest = format!("{}\n", manifest.digest());
             file::write_bytes(&folder.manifest_digest(), digest.as_bytes())?;
@@ -240,4 +242,22 @@ impl Simulation {
             None => Err(SimulationError::Unfinished),
         }
     }
+}
+
+/// Refuses a `job.toml` that is not the one that the run began with.
+fn refuse_another(folder: &RunFolder, job: &Job, origin: &Origin) -> Result<(), SimulationError> {
+    let expected = file::read_text(&folder.manifest_digest())?.trim().to_owned();
+    let found = Manifest::of(job).digest().to_string();
+    if found != expected {
+        let job = folder.job();
+        return Err(SimulationError::OtherJob {
+            job,
+            expected,
+            found,
+        });
+    }
+    if origin.simulation != simulation_digest(job) {
+        return Err(SimulationError::OtherSimulation { job: folder.job() });
+    }
+    Ok(())
 }

@@ -207,11 +207,25 @@ fn a_run_does_not_go_on_with_another_job_or_other_clients() {
         ),
         ("alpha = 0.3", "alpha = 0.4", "another [simulation] section"),
     ];
-    for (from, to, told) in changes {
-        assert!(text.contains(from), "{text}");
-        fs::write(&job, text.replace(from, to)).unwrap();
-        let error = resumed(&folder, &mut Vec::new()).unwrap_err().to_string();
-        assert!(error.contains(told), "{error}");
+    let written = |folder: &Path| {
+        ["prepared.json", "input.json", "partition.csv", "history.csv"]
+            .map(|name| fs::read(folder.join(name)).unwrap())
+    };
+    let unstarted = runs.path().join("unstarted");
+    copy(&folder, &unstarted);
+    fs::remove_dir_all(unstarted.join("checkpoints")).unwrap();
+    let done = runs.path().join("done");
+    copy(&folder, &done);
+    resumed(&done, &mut Vec::new()).unwrap();
+    for folder in [&folder, &unstarted, &done] {
+        let (job, before) = (folder.join("job.toml"), written(folder));
+        for (from, to, told) in changes {
+            assert!(text.contains(from), "{text}");
+            fs::write(&job, text.replace(from, to)).unwrap();
+            let error = resumed(folder, &mut Vec::new()).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+            assert!(written(folder) == before, "{}", folder.display());
+        }
     }
     fs::write(&job, text).unwrap();
     assert!(resumed(&folder, &mut Vec::new()).is_ok());
