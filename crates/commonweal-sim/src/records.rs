@@ -73,10 +73,12 @@ impl Records {
             .get_ref()
             .sync_data()
             .map_err(|error| FileError::of(&path, error))?;
-        let path = self.checkpoints.save(checkpoint)?;
-        if let Some(best) = self.best.take() {
-            self.checkpoints.save_best(&best)?;
+        // First: a run that goes on from this checkpoint does not come by its best model again.
+        if let Some(best) = &self.best {
+            self.checkpoints.save_best(best)?;
+            self.best = None;
         }
+        let path = self.checkpoints.save(checkpoint)?;
         self.saved_at = Instant::now();
         Ok(path)
     }
@@ -120,4 +122,47 @@ fn write_rows(
 ) -> Result<(), crate::table::TableError> {
     let mut writer = HistoryWriter::create(out, metrics)?;
     rows.iter().try_for_each(|row| writer.write(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::checkpoint::Header;
+
+    fn checkpoint(round: u64) -> Checkpoint {
+        Checkpoint {
+            header: Header {
+                simulation: String::new(),
+                round,
+                seconds_train: 0.0,
+                seconds_evaluate: 0.0,
+                metrics: [].into(),
+            },
+            run: vec![round as u8],
+            states: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_best_model_is_on_disk_before_the_checkpoint_that_forgets_it() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(runs.path(), "job").unwrap();
+        let checkpoints = Checkpoints::new(folder.checkpoints(), None);
+        let best = checkpoints.best();
+        let mut records = Records::open(&folder, checkpoints, &[], 0).unwrap();
+        records.keep_best(checkpoint(1));
+
+        // A folder in a file's place fails a write as a full disk does.
+        fs::create_dir_all(best.join("in the way")).unwrap();
+        assert!(records.save(&checkpoint(2)).is_err());
+        let round = folder.checkpoints().join("round-000002.checkpoint");
+        assert!(!round.exists());
+
+        fs::remove_dir_all(&best).unwrap();
+        fs::create_dir_all(round.join("in the way")).unwrap();
+        assert!(records.save(&checkpoint(2)).is_err());
+        assert_eq!(Checkpoint::read(&best).unwrap(), checkpoint(1));
+    }
 }
