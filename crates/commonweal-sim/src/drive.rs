@@ -1,10 +1,13 @@
 //! Drives one round of the core's machine to its end, with all threads.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use commonweal_core::{
-    Abandoned, Accumulator, ClientIndex, Committed, Flow, Fold, Population, Progress, Round, Time,
+    Abandoned, Accumulator, ClientIndex, Committed, Flow, Fold, Population, Progress, Round, Task,
+    Time,
 };
 
 use crate::arrival::Arrivals;
@@ -12,7 +15,7 @@ use crate::crew::Crew;
 use crate::desk::{Desk, Ended, Next, Refused};
 use crate::error::SimulationError;
 use crate::states::StagedState;
-use crate::work::{Work, WorkError};
+use crate::work::{Report, Work, WorkError};
 
 /// Reports that a thread may be ahead of the one that is awaited, where their order matters.
 const AHEAD: usize = 4;
@@ -83,10 +86,7 @@ impl<S> Hall<'_, S> {
             let task = self.desk().task(place);
             let result = match task {
                 None => Err(WorkError::Client("it did not answer".to_owned())),
-                Some((client, task)) => {
-                    self.work
-                        .perform(slot, client, &task, &mut Watch(&self.is_closed))
-                }
+                Some((client, task)) => self.perform(slot, client, &task),
             };
             let mut next = self.desk().deliver(place, result);
             while let Some((client, message)) = next {
@@ -101,6 +101,17 @@ impl<S> Hall<'_, S> {
         if let Some(own) = own {
             self.add(own);
         }
+    }
+
+    /// A panic is delivered as any other end of the work: others wait for this place.
+    fn perform(&self, slot: &mut S, client: ClientIndex, task: &Task) -> Result<Report, WorkError> {
+        let mut watch = Watch(&self.is_closed);
+        // Unwind safety: the run ends with this error, and nothing of the slot is used again.
+        let work = AssertUnwindSafe(|| self.work.perform(slot, client, task, &mut watch));
+        catch_unwind(work).unwrap_or_else(|panic| {
+            let (client, what) = (self.work.name(client), said(panic.as_ref()));
+            Err(WorkError::Fatal(SimulationError::Panicked { client, what }))
+        })
     }
 
     fn next(&self) -> Option<usize> {
@@ -176,6 +187,13 @@ impl<S> Hall<'_, S> {
             bytes_up,
         })
     }
+}
+
+/// The message of a panic.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("without a message").to_owned()
 }
 
 /// Ends the training of clients whose reports would not count any more.

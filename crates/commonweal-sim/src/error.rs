@@ -57,6 +57,14 @@ pub enum SimulationError {
         /// What happened and what to do.
         what: String,
     },
+    /// A trainer in this process panicked.
+    #[error("the trainer panicked at client {client}: {what}. The model of before is in the last checkpoint")]
+    Panicked {
+        /// The client.
+        client: ClientName,
+        /// The panic's message.
+        what: String,
+    },
     /// The job names a trainer that nobody says how to start.
     #[error(
         "the job's trainer is {trainer:?}, and nothing says how to start it here: add \

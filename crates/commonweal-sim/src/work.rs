@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use commonweal_core::{
-    ClientIndex, ClientRows, EvaluatePlan, MetricSpec, MetricSums, Parameters, Payload, Progress,
+    ClientIndex, ClientName, ClientRows, EvaluatePlan, MetricSpec, MetricSums, Parameters, Payload, Progress,
     Task, TaskKind, TrainError, TrainPlan,
 };
 use commonweal_data::{Partition, Preparation, Source};
@@ -22,6 +22,9 @@ pub(crate) trait Work<S>: Sync {
     fn takes_part(&self, client: ClientIndex) -> bool {
         self.cost(client) > 0
     }
+
+    /// The client's name.
+    fn name(&self, client: ClientIndex) -> ClientName;
 
     /// Does the client's part.
     fn perform(
@@ -57,6 +60,10 @@ pub(crate) struct Preparing<'a> {
 impl Work<()> for Preparing<'_> {
     fn cost(&self, client: ClientIndex) -> usize {
         self.partition.train_len(client)
+    }
+
+    fn name(&self, client: ClientIndex) -> ClientName {
+        self.partition.name(client)
     }
 
     fn perform(
@@ -122,6 +129,10 @@ impl Training<'_> {
 impl Work<Slot> for Training<'_> {
     fn cost(&self, client: ClientIndex) -> usize {
         self.partition.train_len(client)
+    }
+
+    fn name(&self, client: ClientIndex) -> ClientName {
+        self.partition.name(client)
     }
 
     fn perform(
@@ -201,6 +212,10 @@ impl Evaluating<'_> {
 impl Work<Slot> for Evaluating<'_> {
     fn cost(&self, client: ClientIndex) -> usize {
         self.partition.test(client).len()
+    }
+
+    fn name(&self, client: ClientIndex) -> ClientName {
+        self.partition.name(client)
     }
 
     fn perform(

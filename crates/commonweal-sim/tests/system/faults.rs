@@ -182,3 +182,34 @@ fn more_clients_than_needed_leave_only_as_many_as_needed() {
     });
     assert_eq!(rounds.collect::<Vec<_>>(), [(10, 5); 3]);
 }
+
+/// Panics at one client.
+#[derive(Clone)]
+struct Panics;
+
+impl Around for Panics {
+    fn train(
+        &self,
+        data: ClientRows<'_>,
+        state: ClientState,
+        train: &mut dyn FnMut() -> Result<ClientUpdate, TrainError>,
+    ) -> Result<(ClientUpdate, ClientState), TrainError> {
+        assert_ne!(data.client.as_str(), "client-003", "an unlucky name");
+        Ok((train()?, state))
+    }
+}
+
+#[test]
+fn a_trainer_that_panics_ends_the_run_and_is_named_by_its_client() {
+    let late = "population = { latency_seconds = 10.0, latency_spread = 1.0 }";
+    for population in ["", late] {
+        let mut job = common::digits_with(1, population, "");
+        job.cohort.size = commonweal_core::job::CohortSize::Target(20);
+        let error = wrapped(&job, 3, None, Panics).run(&mut Silent).unwrap_err();
+        let SimulationError::Panicked { client, what } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(client.as_str(), "client-003");
+        assert!(what.contains("an unlucky name"), "{what}");
+    }
+}
