@@ -14,6 +14,7 @@ use crate::arrival::Arrivals;
 use crate::crew::Crew;
 use crate::desk::{Desk, Ended, Next, Refused};
 use crate::error::SimulationError;
+use crate::part::{Part, TOGETHER};
 use crate::states::StagedState;
 use crate::work::{Report, Work, WorkError};
 
@@ -51,6 +52,8 @@ impl<S: Send> Drive<'_, S> {
     /// Drives `round` until it commits or is abandoned.
     pub(crate) fn drive(self, round: Round) -> Result<Driven, SimulationError> {
         let fold = Arc::clone(round.fold());
+        // In virtual time, whether a report is needed depends on the one before.
+        let together = self.arrivals.map_or(TOGETHER, |_| 1);
         let widest_window = AHEAD * self.crew.threads();
         let desk = Desk::open(round, self.work, self.arrivals, widest_window, self.now);
         let hall = Hall {
@@ -59,6 +62,7 @@ impl<S: Send> Drive<'_, S> {
             is_closed: AtomicBool::new(false),
             sum: Mutex::new(fold.zero()),
             fold,
+            together,
             work: self.work,
         };
         self.crew.work(|slot| hall.shift(slot));
@@ -75,39 +79,52 @@ struct Hall<'a, S> {
     is_closed: AtomicBool,
     sum: Mutex<Accumulator>,
     fold: Arc<Fold>,
+    /// Reports that a thread adds at a time.
+    together: usize,
     work: &'a dyn Work<S>,
 }
 
 impl<S> Hall<'_, S> {
     /// One thread's work: client after client, and its part of the sum at the end.
     fn shift(&self, slot: &mut S) {
-        let mut own: Option<Accumulator> = None;
+        let mut own = Part::new(&self.fold, self.together);
         while let Some(place) = self.next() {
             let task = self.desk().task(place);
             let result = match task {
                 None => Err(WorkError::Client("it did not answer".to_owned())),
-                Some((client, task)) => self.perform(slot, client, &task),
+                Some((client, task)) => self.perform(slot, client, &task, own.memory()),
             };
             let mut next = self.desk().deliver(place, result);
             while let Some((client, message)) = next {
-                let sum = own.get_or_insert_with(|| self.fold.zero());
-                let folded = self.fold.accumulate(sum, client, message);
-                next = self.desk().folded(client, folded);
+                next = None;
+                for (client, folded) in own.take(client, message) {
+                    next = self.desk().folded(client, folded);
+                }
             }
             self.is_closed
                 .store(self.desk().is_closed(), Ordering::Relaxed);
             self.moved.notify_all();
         }
-        if let Some(own) = own {
+        for (client, folded) in own.add() {
+            // A part with reports that wait is one where nothing comes after them.
+            let _ = self.desk().folded(client, folded);
+        }
+        if let Some(own) = own.into_sum() {
             self.add(own);
         }
     }
 
     /// A panic is delivered as any other end of the work: others wait for this place.
-    fn perform(&self, slot: &mut S, client: ClientIndex, task: &Task) -> Result<Report, WorkError> {
+    fn perform(
+        &self,
+        slot: &mut S,
+        client: ClientIndex,
+        task: &Task,
+        memory: Vec<u8>,
+    ) -> Result<Report, WorkError> {
         let mut watch = Watch(&self.is_closed);
         // Unwind safety: the run ends with this error, and nothing of the slot is used again.
-        let work = AssertUnwindSafe(|| self.work.perform(slot, client, task, &mut watch));
+        let work = AssertUnwindSafe(|| self.work.perform(slot, client, task, memory, &mut watch));
         catch_unwind(work).unwrap_or_else(|panic| {
             let (client, what) = (self.work.name(client), said(panic.as_ref()));
             Err(WorkError::Fatal(SimulationError::Panicked { client, what }))

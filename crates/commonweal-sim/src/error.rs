@@ -58,7 +58,9 @@ pub enum SimulationError {
         what: String,
     },
     /// A trainer in this process panicked.
-    #[error("the trainer panicked at client {client}: {what}. The model of before is in the last checkpoint")]
+    #[error(
+        "the trainer panicked at client {client}: {what}. The model of before is in the last checkpoint"
+    )]
     Panicked {
         /// The client.
         client: ClientName,

@@ -172,11 +172,7 @@ fn rows<R: Read>(
             expected: FIXED.join(","),
         });
     }
-    let metrics: Vec<String> = header
-        .iter()
-        .skip(FIXED.len())
-        .map(str::to_owned)
-        .collect();
+    let metrics: Vec<String> = header.iter().skip(FIXED.len()).map(str::to_owned).collect();
     Ok(reader
         .into_records()
         .map(move |record| parse(&record?, &metrics)))
@@ -278,7 +274,10 @@ mod tests {
         for half in [&b"3,comm"[..], b"3", b"\xff\xfe", b"3,committed,\"un"] {
             let torn = [bytes.as_slice(), half].concat();
             assert_eq!(read_history_until(torn.as_slice(), 2).unwrap(), written);
-            assert_eq!(read_history_until(torn.as_slice(), 1).unwrap(), written[..1]);
+            assert_eq!(
+                read_history_until(torn.as_slice(), 1).unwrap(),
+                written[..1]
+            );
             assert!(read_history(torn.as_slice()).is_err());
         }
     }

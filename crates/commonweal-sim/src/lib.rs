@@ -24,6 +24,7 @@ pub mod model_file;
 pub mod observer;
 mod origin;
 mod other_data;
+mod part;
 pub mod partition_table;
 pub mod record;
 mod records;

@@ -246,7 +246,9 @@ impl Simulation {
 
 /// Refuses a `job.toml` that is not the one that the run began with.
 fn refuse_another(folder: &RunFolder, job: &Job, origin: &Origin) -> Result<(), SimulationError> {
-    let expected = file::read_text(&folder.manifest_digest())?.trim().to_owned();
+    let expected = file::read_text(&folder.manifest_digest())?
+        .trim()
+        .to_owned();
     let found = Manifest::of(job).digest().to_string();
     if found != expected {
         let job = folder.job();

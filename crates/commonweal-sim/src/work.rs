@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use commonweal_core::{
-    ClientIndex, ClientName, ClientRows, EvaluatePlan, MetricSpec, MetricSums, Parameters, Payload, Progress,
-    Task, TaskKind, TrainError, TrainPlan,
+    ClientIndex, ClientName, ClientRows, EvaluatePlan, MetricSpec, MetricSums, Parameters, Payload,
+    Progress, Task, TaskKind, TrainError, TrainPlan,
 };
 use commonweal_data::{Partition, Preparation, Source};
 
@@ -26,12 +26,13 @@ pub(crate) trait Work<S>: Sync {
     /// The client's name.
     fn name(&self, client: ClientIndex) -> ClientName;
 
-    /// Does the client's part.
+    /// Does the client's part; a large message is written into `memory`.
     fn perform(
         &self,
         slot: &mut S,
         client: ClientIndex,
         task: &Task,
+        memory: Vec<u8>,
         progress: &mut dyn Progress,
     ) -> Result<Report, WorkError>;
 }
@@ -71,6 +72,7 @@ impl Work<()> for Preparing<'_> {
         _slot: &mut (),
         client: ClientIndex,
         task: &Task,
+        _memory: Vec<u8>,
         _progress: &mut dyn Progress,
     ) -> Result<Report, WorkError> {
         let (train, test) = (self.partition.train(client), self.partition.test(client));
@@ -101,6 +103,7 @@ impl Training<'_> {
         client: ClientIndex,
         task: &Task,
         plan: &TrainPlan,
+        memory: Vec<u8>,
         progress: &mut dyn Progress,
     ) -> Result<Report, WorkError> {
         let name = self.partition.name(client);
@@ -117,7 +120,7 @@ impl Training<'_> {
             .train(task, plan, rows, model, state, entropy, progress)?;
         let message = plan
             .pipeline
-            .on_client(update, task.base, &task.seed, slot.entropy.draw())
+            .on_client_in(memory, update, task.base, &task.seed, slot.entropy.draw())
             .map_err(|error| WorkError::Client(error.to_string()))?;
         Ok(Report {
             message,
@@ -140,10 +143,11 @@ impl Work<Slot> for Training<'_> {
         slot: &mut Slot,
         client: ClientIndex,
         task: &Task,
+        memory: Vec<u8>,
         progress: &mut dyn Progress,
     ) -> Result<Report, WorkError> {
         match &task.kind {
-            TaskKind::Train(plan) => self.train(slot, client, task, plan, progress),
+            TaskKind::Train(plan) => self.train(slot, client, task, plan, memory, progress),
             _ => Err(other_task(task)),
         }
     }
@@ -223,6 +227,7 @@ impl Work<Slot> for Evaluating<'_> {
         slot: &mut Slot,
         client: ClientIndex,
         task: &Task,
+        _memory: Vec<u8>,
         progress: &mut dyn Progress,
     ) -> Result<Report, WorkError> {
         match &task.kind {

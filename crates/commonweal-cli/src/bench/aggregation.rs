@@ -19,7 +19,8 @@ const PARAMETERS: usize = 1_663_370;
 const CLIENTS: u32 = 100;
 /// Updates that lie in memory at a time, well beyond the caches together.
 const AT_A_TIME: u32 = 10;
-/// Reports that are added together: the sum is larger than the cache, four reports are not.
+/// Reports that are added together, as a thread of a simulated round does: the sum is larger than the cache,
+/// four reports are not.
 const TOGETHER: usize = 4;
 const REPETITIONS: usize = 3;
 

@@ -208,8 +208,13 @@ fn a_run_does_not_go_on_with_another_job_or_other_clients() {
         ("alpha = 0.3", "alpha = 0.4", "another [simulation] section"),
     ];
     let written = |folder: &Path| {
-        ["prepared.json", "input.json", "partition.csv", "history.csv"]
-            .map(|name| fs::read(folder.join(name)).unwrap())
+        [
+            "prepared.json",
+            "input.json",
+            "partition.csv",
+            "history.csv",
+        ]
+        .map(|name| fs::read(folder.join(name)).unwrap())
     };
     let unstarted = runs.path().join("unstarted");
     copy(&folder, &unstarted);
