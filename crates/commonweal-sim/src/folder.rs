@@ -100,7 +100,7 @@ impl RunFolder {
         self.path.join("clients.csv")
     }
 
-    /// Rows by client and class.
+    /// Training rows by client and class.
     #[must_use]
     pub fn partition(&self) -> PathBuf {
         self.path.join("partition.csv")

@@ -22,7 +22,7 @@ const FIXED: [&str; 11] = [
 /// One round as it is remembered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoundRow {
-    /// Round, from 1; 0 is the evaluation of the initial model.
+    /// Round, from 1.
     pub round: u64,
     /// Whether there is a new model.
     pub outcome: Outcome,

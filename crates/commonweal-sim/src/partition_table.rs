@@ -1,22 +1,22 @@
-//! `partition.csv`: how many rows of each class each client has.
+//! `partition.csv`: how many training rows of each class each client has.
 
 use std::io::{Read, Write};
 
 use crate::table::{Cell, TableError};
 
-/// Rows by client and class, training and test together. Without classes there is one column, `rows`.
+/// Training rows by client and class. Without classes there is one column, `rows`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionTable {
     /// Client names, in byte order.
     pub clients: Vec<String>,
     /// Class names, in the order of the model's outputs.
     pub classes: Vec<String>,
-    /// Rows: `counts[client * classes.len() + class]`.
+    /// Training rows: `counts[client * classes.len() + class]`.
     pub counts: Vec<u64>,
 }
 
 impl PartitionTable {
-    /// One client's rows by class.
+    /// One client's training rows by class.
     #[must_use]
     pub fn of(&self, client: usize) -> &[u64] {
         let width = self.classes.len();
