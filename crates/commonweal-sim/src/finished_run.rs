@@ -19,10 +19,10 @@ use crate::input::{InputError, InputRecord};
 use crate::json::read_json;
 use crate::model_file::load_model;
 use crate::origin::Origin;
+use crate::restore::states_at_end;
 use crate::result::client_rows;
 use crate::seed_run::{Progress, SeedRun};
 use crate::source::{complete, read_source};
-use crate::states::StateStore;
 use crate::trainers::Start;
 
 /// A finished run.
@@ -160,8 +160,10 @@ impl FinishedRun {
 
     /// Measures the model on the clients' test rows, as the run itself did at its end.
     ///
+    /// What clients keep between rounds is that of the last checkpoint.
+    ///
     /// # Errors
-    /// [`SimulationError`]: the data are not there any more, or have changed.
+    /// [`SimulationError`]: the data are not there any more, or have changed, or the checkpoint is damaged.
     pub fn evaluate(&self) -> Result<Measured, SimulationError> {
         let source = read_source(&complete(&self.job.data)?, &self.environment)?;
         let threads = self.environment.threads(self.job.simulation.threads);
@@ -175,7 +177,7 @@ impl FinishedRun {
             run,
             crew: &mut crew,
             entropy: EntropySource::from_system()?,
-            states: StateStore::new(None),
+            states: states_at_end(&self.folder)?,
             records: None,
             progress: Progress::default(),
             row: None,

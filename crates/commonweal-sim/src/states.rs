@@ -100,6 +100,20 @@ impl StateStore {
     /// # Errors
     /// [`StateError`] if the log does not hold them any more.
     pub fn restore(folder: PathBuf, mark: &[u8]) -> Result<Self, StateError> {
+        let store = Self::look(folder, mark)?;
+        {
+            let mut inner = store.lock();
+            let length = inner.length;
+            inner.open_at(length, true)?;
+        }
+        Ok(store)
+    }
+
+    /// As [`StateStore::restore`], but only to be looked at: the log is neither cut nor written.
+    ///
+    /// # Errors
+    /// [`StateError`] if the log does not hold them any more.
+    pub fn look(folder: PathBuf, mark: &[u8]) -> Result<Self, StateError> {
         let (generation, length, index) = parse_mark(mark).ok_or(StateError::Index)?;
         let store = Self::new(Some(folder));
         {
@@ -107,9 +121,7 @@ impl StateStore {
             inner.generation = generation;
             inner.live = index.values().map(|record| record.length).sum();
             inner.index = index;
-            if length > 0 {
-                inner.open_at(length)?;
-            }
+            inner.open_at(length, false)?;
         }
         Ok(store)
     }
@@ -206,12 +218,16 @@ impl Inner {
         entries
     }
 
-    fn open_at(&mut self, length: u64) -> Result<(), StateError> {
+    /// Opens the log at `length`; one that is to be written is cut there.
+    fn open_at(&mut self, length: u64, is_written: bool) -> Result<(), StateError> {
+        if length == 0 {
+            return Ok(());
+        }
         let path = self.path();
         let lost = || StateError::Lost { path: path.clone() };
         let log = OpenOptions::new()
             .read(true)
-            .write(true)
+            .write(is_written)
             .open(&path)
             .map_err(|_| lost())?;
         let found = log
@@ -221,8 +237,10 @@ impl Inner {
         if found < length {
             return Err(lost());
         }
-        log.set_len(length)
-            .map_err(|error| FileError::of(&path, error))?;
+        if is_written {
+            log.set_len(length)
+                .map_err(|error| FileError::of(&path, error))?;
+        }
         self.log = Some(log);
         self.length = length;
         Ok(())
