@@ -284,7 +284,7 @@ impl Desk {
         }) {
             Ok(()) => {
                 self.bytes_up += bytes;
-                self.staged.push((client, state));
+                self.staged.extend(state.map(|state| (client, state)));
             }
             Err(Refusal::NotNeeded | Refusal::Over) => {}
             Err(refusal) => self.lose(client, refusal.to_string()),

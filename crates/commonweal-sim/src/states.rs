@@ -29,11 +29,6 @@ pub struct StateStore {
 #[derive(Clone, Copy, Debug)]
 pub struct StagedState(Option<Record>);
 
-impl StagedState {
-    /// The state of a client that keeps nothing.
-    pub const NONE: Self = Self(None);
-}
-
 /// Why the states of a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -144,12 +139,12 @@ impl StateStore {
         self.lock().index.is_empty()
     }
 
-    /// Puts a new state on disk, to be committed or forgotten.
+    /// Puts a new state on disk, to be committed or forgotten. One without bytes is none.
     ///
     /// # Errors
     /// [`FileError`], such as on a full disk.
     pub fn stage(&self, state: &ClientState) -> Result<StagedState, FileError> {
-        if *state == ClientState::default() {
+        if state.bytes.is_empty() {
             return Ok(StagedState(None));
         }
         self.lock()
@@ -410,6 +405,18 @@ mod tests {
         assert_eq!(store.load(client(7)).unwrap(), state(1, 10));
         store.stage(&state(2, 10)).unwrap();
         assert_eq!(store.load(client(7)).unwrap(), state(1, 10));
+    }
+
+    #[test]
+    fn a_state_without_bytes_takes_no_room_and_ends_the_one_before() {
+        let store = StateStore::new(None);
+        let empty = store.stage(&state(1, 0)).unwrap();
+        store.commit([(client(7), empty)]);
+        assert!(store.is_empty());
+        let kept = store.stage(&state(1, 10)).unwrap();
+        store.commit([(client(7), kept)]);
+        store.commit([(client(7), empty)]);
+        assert!(store.is_empty());
     }
 
     #[test]

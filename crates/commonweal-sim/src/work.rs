@@ -1,5 +1,6 @@
 //! What a thread does for one client of a round: prepare, train or evaluate, and protect the result.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use commonweal_core::{
@@ -11,6 +12,7 @@ use commonweal_data::{Partition, Preparation, Source};
 use crate::crew::Slot;
 use crate::error::SimulationError;
 use crate::file::FileError;
+use crate::result::MOST_CLIENTS;
 use crate::states::{StagedState, StateError, StateStore};
 
 /// The clients' side of a round, done with what a thread has for itself.
@@ -40,7 +42,8 @@ pub(crate) trait Work<S>: Sync {
 /// What a client sends, and the state that it keeps if that is counted.
 pub(crate) struct Report {
     pub(crate) message: Payload,
-    pub(crate) state: StagedState,
+    /// None if it stays as it is, which costs nothing.
+    pub(crate) state: Option<StagedState>,
 }
 
 /// Why there is no report.
@@ -84,7 +87,7 @@ impl Work<()> for Preparing<'_> {
         })?;
         Ok(Report {
             message: Payload::prepare(task.base, &sums),
-            state: StagedState::NONE,
+            state: None,
         })
     }
 }
@@ -114,6 +117,7 @@ impl Training<'_> {
             test: self.partition.test(client),
         };
         let state = self.states.load(client)?;
+        let had_none = state.bytes.is_empty();
         let (model, entropy) = (self.model, slot.entropy.draw());
         let (update, state) = slot
             .trainer
@@ -122,10 +126,11 @@ impl Training<'_> {
             .pipeline
             .on_client_in(memory, update, task.base, &task.seed, slot.entropy.draw())
             .map_err(|error| WorkError::Client(error.to_string()))?;
-        Ok(Report {
-            message,
-            state: self.states.stage(&state)?,
-        })
+        let state = match had_none && state.bytes.is_empty() {
+            true => None,
+            false => Some(self.states.stage(&state)?),
+        };
+        Ok(Report { message, state })
     }
 }
 
@@ -158,8 +163,38 @@ pub(crate) struct Evaluating<'a> {
     pub(crate) partition: &'a Partition,
     pub(crate) model: &'a Parameters,
     pub(crate) states: &'a StateStore,
-    /// What each client measured, in no order.
-    pub(crate) found: Mutex<Vec<ClientMetrics>>,
+    pub(crate) found: Found,
+}
+
+/// What the first [`MOST_CLIENTS`] of those that were measured found.
+#[derive(Debug, Default)]
+pub(crate) struct Found(Mutex<BTreeMap<ClientIndex, Vec<Option<f64>>>>);
+
+impl Found {
+    fn remember(&self, client: ClientIndex, values: impl Iterator<Item = Option<f64>>) {
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = found.len() == MOST_CLIENTS;
+        if is_full
+            && found
+                .last_key_value()
+                .is_some_and(|(&last, _)| client > last)
+        {
+            return;
+        }
+        found.insert(client, values.collect());
+        if is_full {
+            found.pop_last();
+        }
+    }
+
+    /// In the order of the population.
+    fn into_metrics(self) -> Vec<ClientMetrics> {
+        let found = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        found
+            .into_iter()
+            .map(|(client, values)| ClientMetrics { client, values })
+            .collect()
+    }
 }
 
 /// One client's metrics, in the order of the spec.
@@ -170,14 +205,9 @@ pub(crate) struct ClientMetrics {
 }
 
 impl Evaluating<'_> {
-    /// What each client measured, in the order of the population.
+    /// What the first clients measured, in the order of the population.
     pub(crate) fn found(self) -> Vec<ClientMetrics> {
-        let mut found = self
-            .found
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        found.sort_unstable_by_key(|metrics| metrics.client);
-        found
+        self.found.into_metrics()
     }
 
     fn evaluate(
@@ -202,14 +232,13 @@ impl Evaluating<'_> {
         self.remember(client, &plan.metrics, &sums);
         Ok(Report {
             message: Payload::metrics(task.base, &sums),
-            state: StagedState::NONE,
+            state: None,
         })
     }
 
     fn remember(&self, client: ClientIndex, spec: &MetricSpec, sums: &MetricSums) {
-        let values = spec.values(sums).map(|(_, value)| value).collect();
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.push(ClientMetrics { client, values });
+        let values = spec.values(sums).map(|(_, value)| value);
+        self.found.remember(client, values);
     }
 }
 
@@ -262,5 +291,27 @@ impl From<StateError> for WorkError {
 impl From<FileError> for WorkError {
     fn from(error: FileError) -> Self {
         Self::Fatal(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_clients_are_remembered_in_whatever_order_they_come() {
+        let found = Found::default();
+        let clients = 2 * MOST_CLIENTS as u32;
+        // 7919 is prime: every client once, mixed.
+        for step in 0..clients {
+            let client = step * 7919 % clients;
+            found.remember(ClientIndex(client), [Some(f64::from(client))].into_iter());
+        }
+        let metrics = found.into_metrics();
+        assert_eq!(metrics.len(), MOST_CLIENTS);
+        for (index, metrics) in metrics.iter().enumerate() {
+            assert_eq!(metrics.client, ClientIndex(index as u32));
+            assert_eq!(metrics.values, [Some(index as f64)]);
+        }
     }
 }
