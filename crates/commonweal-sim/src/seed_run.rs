@@ -232,12 +232,10 @@ impl SeedRun<'_> {
             seconds,
         });
         if is_best && self.records.is_some() {
-            // Nobody resumes from the best model, so it has no client states.
-            let best = self.checkpoint(Vec::new());
-            self.records
-                .as_mut()
-                .into_iter()
-                .for_each(|records| records.keep_best(best.clone()));
+            let best = self.checkpoint(self.states.mark()?);
+            if let Some(records) = &mut self.records {
+                records.keep_best(best);
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! is committed and the update was counted. A checkpoint holds the index and the length of the log: what
 //! is appended afterwards belongs to no checkpoint and is cut off on resuming.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use commonweal_core::{ClientIndex, ClientState, Digest};
 
+use crate::checkpoint::Checkpoint;
 use crate::file::FileError;
 
 /// Bytes of abandoned records that a log may hold before it is written anew.
@@ -213,6 +214,19 @@ impl Inner {
         entries
     }
 
+    /// The next generation without a log: one of a later checkpoint may lie there.
+    fn free_generation(&self) -> u64 {
+        let is_taken = |generation| {
+            let folder = self.folder.as_deref();
+            folder.is_some_and(|folder| log_path(folder, generation).exists())
+        };
+        let mut generation = self.generation + 1;
+        while is_taken(generation) {
+            generation += 1;
+        }
+        generation
+    }
+
     /// Opens the log at `length`; one that is to be written is cut there.
     fn open_at(&mut self, length: u64, is_written: bool) -> Result<(), StateError> {
         if length == 0 {
@@ -304,12 +318,12 @@ impl Inner {
         }
     }
 
-    /// Copies the live records to a new log. The log before it stays for the checkpoint before this
-    /// one; the log before that is needed no more.
+    /// Copies the live records to a new log. The log before it stays for the checkpoints of before, and so
+    /// do all that a kept checkpoint names; the others are needed no more.
     fn compact(&mut self) -> Result<(), StateError> {
         let mut next = Self {
             folder: self.folder.clone(),
-            generation: self.generation + 1,
+            generation: self.free_generation(),
             log: None,
             length: 0,
             live: self.live,
@@ -320,13 +334,51 @@ impl Inner {
             let record = next.append(&state)?;
             next.index.insert(client, record);
         }
-        if let (Some(folder), Some(old)) = (&self.folder, self.generation.checked_sub(1)) {
-            // A log that stays for want of permission only costs room.
-            let _ = fs::remove_file(log_path(folder, old));
+        if let Some(folder) = &self.folder {
+            let mut needed = named_generations(folder)?;
+            needed.extend([self.generation, next.generation]);
+            for (_, log) in logs(folder)?
+                .into_iter()
+                .filter(|(generation, _)| !needed.contains(generation))
+            {
+                // A log that stays for want of permission only costs room.
+                let _ = fs::remove_file(log);
+            }
         }
         *self = next;
         Ok(())
     }
+}
+
+/// Generations of the logs that the checkpoints in `folder` refer to. A damaged one refers to none.
+fn named_generations(folder: &Path) -> Result<BTreeSet<u64>, FileError> {
+    let checkpoints = files(folder)?
+        .into_iter()
+        .filter(|(name, _)| name.ends_with(".checkpoint"));
+    let marks = checkpoints.filter_map(|(_, path)| Some(Checkpoint::read(&path).ok()?.states));
+    Ok(marks
+        .filter_map(|mark| mark.first_chunk().map(|first| u64::from_le_bytes(*first)))
+        .collect())
+}
+
+/// The logs in `folder` with their generations.
+fn logs(folder: &Path) -> Result<Vec<(u64, PathBuf)>, FileError> {
+    let generation = |name: &str| {
+        let number = name.strip_prefix("states-")?.strip_suffix(".log")?;
+        number.parse().ok()
+    };
+    Ok(files(folder)?
+        .into_iter()
+        .filter_map(|(name, path)| Some((generation(&name)?, path)))
+        .collect())
+}
+
+fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>, FileError> {
+    let entries = fs::read_dir(folder).map_err(|error| FileError::of(folder, error))?;
+    Ok(entries
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .collect())
 }
 
 fn log_path(folder: &Path, generation: u64) -> PathBuf {
@@ -383,6 +435,7 @@ fn parse_mark(mark: &[u8]) -> Option<(u64, u64, HashMap<u32, Record>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::Header;
     use crate::file;
 
     fn state(byte: u8, length: usize) -> ClientState {
@@ -466,6 +519,46 @@ mod tests {
             assert_eq!(store.load(client(1)).unwrap(), expected);
             assert_eq!(store.load(client(3)).unwrap(), state(3, 1000));
         }
+    }
+
+    #[test]
+    fn a_log_that_a_kept_checkpoint_names_outlives_any_number_of_new_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StateStore::new(Some(folder.path().to_path_buf()));
+        let grow = |byte| {
+            let staged = store.stage(&state(byte, 1 << 20)).unwrap();
+            store.commit([(client(1), staged)]);
+        };
+        let mut marks = Vec::new();
+        for compaction in 0..3 {
+            for _ in 0..66 {
+                grow(compaction);
+            }
+            marks.push(store.mark().unwrap());
+            if compaction == 0 {
+                let header = Header {
+                    simulation: String::new(),
+                    round: 5,
+                    seconds_train: 0.0,
+                    seconds_evaluate: 0.0,
+                    metrics: [].into(),
+                };
+                let (run, states) = (Vec::new(), marks[0].clone());
+                let kept = Checkpoint {
+                    header,
+                    run,
+                    states,
+                };
+                kept.write(&folder.path().join("round-000005.checkpoint"))
+                    .unwrap();
+            }
+        }
+        for (mark, byte) in [(0, 0), (2, 2)] {
+            let store = StateStore::look(folder.path().to_path_buf(), &marks[mark]).unwrap();
+            assert_eq!(store.load(client(1)).unwrap(), state(byte, 1 << 20));
+        }
+        let left = [0, 1, 2, 3].map(|generation| log_path(folder.path(), generation).exists());
+        assert_eq!(left, [false, true, true, true]);
     }
 
     #[test]
