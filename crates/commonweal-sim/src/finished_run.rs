@@ -168,7 +168,8 @@ impl FinishedRun {
         let source = read_source(&complete(&self.job.data)?, &self.environment)?;
         let threads = self.environment.threads(self.job.simulation.threads);
         let federation = Federation::found(&self.job, self.job.seed, &source, threads)?;
-        let Start { mut crew, initial } = Start::of(&federation, None, &self.environment)?;
+        let Start { mut crew, initial } =
+            Start::of(&federation, None, &self.environment, Some(&self.folder))?;
         let model = load_model(&self.folder.model(), initial.layout())?;
         let run = Run::new(federation.run_spec()?, model);
         let spec = Arc::clone(&run.spec().metrics);

@@ -124,6 +124,12 @@ impl RunFolder {
         self.path.join("model.safetensors")
     }
 
+    /// The model that the job's `model.init` named when the run began.
+    #[must_use]
+    pub fn initial(&self) -> PathBuf {
+        self.path.join("initial.safetensors")
+    }
+
     /// The report.
     #[must_use]
     pub fn report(&self) -> PathBuf {

@@ -41,7 +41,12 @@ pub(crate) enum SeedEnding {
 impl SeedJob<'_> {
     /// Runs the seed, or reads its result if it was finished before.
     pub(crate) fn run(self, observer: &mut dyn Observer) -> Result<SeedEnding, SimulationError> {
-        let Start { mut crew, initial } = Start::of(self.federation, self.own, self.environment)?;
+        let Start { mut crew, initial } = Start::of(
+            self.federation,
+            self.own,
+            self.environment,
+            self.folder.as_ref(),
+        )?;
         if let Some(last) = self.already_done(&initial, crew.threads())? {
             return Ok(SeedEnding::Finished(Box::new(last)));
         }

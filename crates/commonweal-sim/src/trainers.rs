@@ -1,10 +1,10 @@
 //! Who trains: the built-in models, worker processes, or a trainer of the caller's own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use commonweal_core::job::{BUILT_IN_TRAINER, ModelKind};
-use commonweal_core::{Parameters, Purpose, Seed, Trainer};
+use commonweal_core::{Layout, Parameters, Purpose, Seed, Trainer};
 use commonweal_data::{Dataset, ExampleShape};
 use commonweal_train::{BuiltInTrainer, Model};
 use commonweal_worker::{DataSet, WorkerTrainer, Workers};
@@ -13,7 +13,8 @@ use crate::crew::{Crew, Slot};
 use crate::environment::Environment;
 use crate::error::SimulationError;
 use crate::federation::Federation;
-use crate::model_file::load_model;
+use crate::folder::RunFolder;
+use crate::model_file::{load_model, save_model};
 use crate::worker_data::WorkerData;
 
 /// A trainer of the caller's own, in Rust.
@@ -35,11 +36,13 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// Starts what the job names.
+    /// Starts what the job names. A model that the job takes from a file is kept in `folder`, so that the run
+    /// goes on from the same one whatever becomes of the file.
     pub(crate) fn of(
         federation: &Federation,
         own: Option<&OwnTrainer>,
         environment: &Environment,
+        folder: Option<&RunFolder>,
     ) -> Result<Self, SimulationError> {
         let name = federation.job.training.trainer.as_str();
         let (trainers, initial) = match own {
@@ -48,7 +51,7 @@ impl Start {
             None => workers(federation, name, environment)?,
         };
         let initial = match &federation.job.model.init {
-            Some(path) => load_model(&environment.base.join(path), initial.layout())?,
+            Some(path) => load_initial(&environment.base.join(path), initial.layout(), folder)?,
             None => initial,
         };
         Ok(Self {
@@ -56,6 +59,24 @@ impl Start {
             initial,
         })
     }
+}
+
+fn load_initial(
+    path: &Path,
+    layout: &Arc<Layout>,
+    folder: Option<&RunFolder>,
+) -> Result<Parameters, SimulationError> {
+    let Some(folder) = folder else {
+        return Ok(load_model(path, layout)?);
+    };
+    let kept = folder.initial();
+    if kept.is_file() {
+        return Ok(load_model(&kept, layout)?);
+    }
+    let initial = load_model(path, layout)?;
+    folder.ensure()?;
+    save_model(&kept, &initial)?;
+    Ok(initial)
 }
 
 type Trainers = Vec<Box<dyn Trainer>>;

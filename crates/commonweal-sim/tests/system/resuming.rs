@@ -267,3 +267,23 @@ fn a_run_folder_that_cannot_be_made_is_an_error_before_the_first_round() {
         .run(&mut Silent);
     assert!(error.unwrap_err().to_string().contains("runs"));
 }
+
+#[test]
+fn a_run_goes_on_from_the_model_that_its_init_file_held_when_it_began() {
+    let runs = tempfile::tempdir().unwrap();
+    let init = runs.path().join("init.safetensors");
+    let first = common::finish(
+        common::digits(1, ""),
+        common::environment(1, Some(runs.path())),
+    );
+    fs::copy(first.folder.unwrap().join("model.safetensors"), &init).unwrap();
+    let mut job = common::digits_with(4, "baselines = [\"local\"]", EVERY_TWO);
+    job.model.init = Some(init.to_string_lossy().into_owned());
+    let whole = common::finish(job.clone(), Environment::default());
+    let folder = interrupted(job, runs.path(), 2);
+    fs::remove_file(&init).unwrap();
+    let finished = resumed(&folder, &mut Vec::new()).unwrap();
+    assert_eq!(finished.summary.digest, whole.summary.digest);
+    let metrics = |finished: &Finished| finished.summary.baselines[0].metrics.clone();
+    assert_eq!(metrics(&finished), metrics(&whole));
+}
