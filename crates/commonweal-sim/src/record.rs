@@ -37,7 +37,8 @@ pub struct Summary {
     pub test_rows: u64,
     /// Parameters of the model.
     pub parameters: u64,
-    /// The whole run, from reading the data to this record.
+    /// The whole run, from reading the data to this record. Of what was done before it was resumed, the
+    /// training, the evaluation and the baselines.
     pub seconds: f64,
     /// Largest resident set of the process, where the operating system tells it.
     pub peak_bytes: Option<u64>,

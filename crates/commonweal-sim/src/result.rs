@@ -27,6 +27,8 @@ pub(crate) struct Final {
     pub(crate) baselines: Vec<BaselineResult>,
     /// Threads or worker processes that train.
     pub(crate) threads: usize,
+    /// What was done of it before this process, in seconds.
+    pub(crate) seconds_before: f64,
 }
 
 /// Writes what is known before the first round: `prepared.json`, `input.json` and `partition.csv`.
@@ -104,13 +106,20 @@ pub(crate) fn read_seed(
     if !folder.seed_summary().is_file() {
         return Ok(None);
     }
-    let summary = read_json(&folder.seed_summary())?;
+    let summary: SeedSummary = read_json(&folder.seed_summary())?;
     let model = load_model(&folder.model(), layout)?;
-    let baselines = read_json(&folder.baselines())?;
+    let baselines: Vec<BaselineResult> = read_json(&folder.baselines())?;
+    let seconds_before = summary.seconds_train
+        + summary.seconds_evaluate
+        + baselines
+            .iter()
+            .map(|baseline| baseline.seconds)
+            .sum::<f64>();
     Ok(Some(Final {
         summary,
         model,
         baselines,
         threads,
+        seconds_before,
     }))
 }

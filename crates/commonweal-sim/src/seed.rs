@@ -51,6 +51,7 @@ impl SeedJob<'_> {
             return Ok(SeedEnding::Finished(Box::new(last)));
         }
         let (run, progress, states) = self.begin(initial.clone(), observer)?;
+        let seconds_before = progress.seconds_train + progress.seconds_evaluate;
         self.tell(&run, crew.threads(), observer);
         let metrics = metric_names(&run);
         let mut seed_run = SeedRun {
@@ -97,6 +98,7 @@ impl SeedJob<'_> {
             model,
             baselines,
             threads,
+            seconds_before,
         };
         if let Some(folder) = &self.folder {
             write_seed(folder, &last, &metrics, self.federation, &clients)?;

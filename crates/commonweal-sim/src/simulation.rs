@@ -225,7 +225,8 @@ impl Simulation {
         facts: Option<Facts>,
         observer: &mut dyn Observer,
     ) -> Result<Ending, SimulationError> {
-        let seconds = self.started_at.elapsed().as_secs_f64();
+        let before: f64 = finals.iter().map(|last| last.seconds_before).sum();
+        let seconds = before + self.started_at.elapsed().as_secs_f64();
         let summary = summarise(&self.job, facts.unwrap_or_default(), seconds, &finals);
         if let Some(folder) = &self.folder {
             write_json(&folder.summary(), &summary)?;

@@ -287,3 +287,19 @@ fn a_run_goes_on_from_the_model_that_its_init_file_held_when_it_began() {
     let metrics = |finished: &Finished| finished.summary.baselines[0].metrics.clone();
     assert_eq!(metrics(&finished), metrics(&whole));
 }
+
+#[test]
+fn the_seconds_of_a_run_are_those_of_all_its_processes() {
+    let runs = tempfile::tempdir().unwrap();
+    let whole = common::finish(
+        common::digits(1, ""),
+        common::environment(1, Some(runs.path())),
+    );
+    let folder = whole.folder.unwrap();
+    let path = RunFolder::open(&folder).unwrap().seed_summary();
+    let mut seed = whole.summary.seeds[0].clone();
+    (seed.seconds_train, seed.seconds_evaluate) = (1e6, 1e3);
+    fs::write(&path, serde_json::to_vec(&seed).unwrap()).unwrap();
+    let finished = resumed(&folder, &mut Vec::new()).unwrap();
+    assert!(finished.summary.seconds > 1e6 + 1e3);
+}
