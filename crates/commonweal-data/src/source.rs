@@ -1,5 +1,7 @@
 //! Data as they were read, before all clients have agreed on means, levels and classes.
 
+mod tables;
+
 use commonweal_core::job::{Data, DataTask, Format};
 
 use crate::archive::{self, ArchiveError, File};
@@ -9,8 +11,8 @@ use crate::gzip::{GzipError, unpacked};
 use crate::idx::{self, IdxError};
 use crate::images::{self, ImagesError};
 use crate::leaf::{self, LeafError};
-use crate::series::{self, SeriesError};
-use crate::table::{self, CsvError, Schema, SchemaError, Table};
+use crate::series::SeriesError;
+use crate::table::{CsvError, SchemaError, Table};
 use crate::text::{self, TextError};
 use crate::{Dataset, DatasetError, Roster};
 
@@ -42,6 +44,15 @@ pub enum ReadError {
     /// No file was given.
     #[error("the data set has no file to read")]
     NoFile,
+    /// Several files of a layout that has one.
+    #[error(
+        "{} are several files, and idx takes one: name it with data.path = \"FILE\", and one of test \
+         rows with data.test_path", names.join(", ")
+    )]
+    SeveralFiles {
+        /// Names of the files.
+        names: Vec<String>,
+    },
     /// The layout cannot be told from the name.
     #[error(
         "the layout of {name} cannot be told from its name; say data.format = \"csv\", \"idx\", \
@@ -149,8 +160,8 @@ impl Source {
             name: first.name.clone(),
         };
         match format.ok_or_else(unknown)? {
-            Format::Csv => read_csv(data, contents),
-            Format::Series => read_series(data, contents),
+            Format::Csv => tables::read_csv(data, contents),
+            Format::Series => tables::read_series(data, contents),
             Format::Idx => with_class_names(read_idx(data, contents)?, data),
             Format::Cifar => with_class_names(read_cifar(contents)?, data),
             Format::Leaf => {
@@ -218,55 +229,14 @@ fn with_test(
     Ok(train.with_own_test(read(&contents.test)?)?)
 }
 
+/// The one file of a layout that does not join files.
 fn only(files: &[File]) -> Result<&File, ReadError> {
-    files.first().ok_or(ReadError::NoFile)
-}
-
-fn read_table(data: &Data, file: &File, schema: Option<&Schema>) -> Result<Table, ReadError> {
-    let name = || file.name.clone();
-    let content = unpacked(&file.bytes, MAX_BYTES).map_err(|source| ReadError::Gzip {
-        name: name(),
-        source,
-    })?;
-    let found;
-    let schema = match schema {
-        Some(schema) => schema,
-        None => {
-            found = Schema::of(data, &content).map_err(|source| ReadError::Schema {
-                name: name(),
-                source,
-            })?;
-            &found
-        }
-    };
-    table::read(&content, schema).map_err(|source| ReadError::Csv {
-        name: name(),
-        source,
-    })
-}
-
-fn read_csv(data: &Data, contents: &Contents) -> Result<Source, ReadError> {
-    let train = read_table(data, only(&contents.main)?, None)?;
-    match contents.test.first() {
-        None => Ok(train.into()),
-        Some(test) => {
-            let test = read_table(data, test, Some(train.schema()))?;
-            Ok(train.with_own_test(test)?.into())
-        }
-    }
-}
-
-fn read_series(data: &Data, contents: &Contents) -> Result<Source, ReadError> {
-    let key = "data.windows.series, length and stride";
-    let cut = data.windows.as_ref().ok_or(ReadError::NoCut { key })?;
-    let train = read_table(data, only(&contents.main)?, None)?;
-    let windows = series::windows(&train, cut)?;
-    match contents.test.first() {
-        None => Ok(windows.into()),
-        Some(test) => {
-            let test = read_table(data, test, Some(train.schema()))?;
-            Ok(windows.with_own_test(series::windows(&test, cut)?)?.into())
-        }
+    match files {
+        [] => Err(ReadError::NoFile),
+        [file] => Ok(file),
+        several => Err(ReadError::SeveralFiles {
+            names: several.iter().map(|file| file.name.clone()).collect(),
+        }),
     }
 }
 
@@ -292,9 +262,10 @@ fn read_idx(data: &Data, contents: &Contents) -> Result<Dataset, ReadError> {
         "labels_path",
         classes,
     )?;
-    match contents.test.first() {
-        None => Ok(train),
-        Some(test) => {
+    match &contents.test[..] {
+        [] => Ok(train),
+        tests => {
+            let test = only(tests)?;
             let found = train
                 .roster()
                 .labels()

@@ -7,6 +7,7 @@ mod rows;
 mod schema;
 mod toml;
 
+pub(crate) use self::csv::read_all;
 pub use self::csv::{CsvError, read, read_features};
 pub(crate) use encode::Agreed;
 pub use encode::{EncodeError, Encoding};

@@ -123,6 +123,17 @@ pub enum CsvError {
     /// No row is left.
     #[error("no row is left: the file has none, or each lacks a value and missing = \"drop_row\"")]
     NoRows,
+    /// One of several files has other columns than the first.
+    #[error(
+        "line 1: the files of a folder need one header; the first file has: {}; this one has: {}",
+        expected.join(", "), found.join(", ")
+    )]
+    OtherHeader {
+        /// Columns of the first file.
+        expected: Vec<String>,
+        /// Columns of this one.
+        found: Vec<String>,
+    },
     /// The delimiter is not one ASCII character.
     #[error(
         "the delimiter must be one ASCII character that is no quote, digit, letter or line end"
@@ -135,16 +146,41 @@ pub enum CsvError {
 /// # Errors
 /// [`CsvError`], with the line and the column.
 pub fn read(bytes: &[u8], schema: &Schema) -> Result<Table, CsvError> {
+    read_all([bytes], schema)
+        .map(|(table, _)| table)
+        .map_err(|(_, error)| error)
+}
+
+/// Reads several files as one table, in their order; also says at which row each file ends.
+///
+/// # Errors
+/// The position of the file at fault, and [`CsvError`] with the line and the column.
+pub(crate) fn read_all<'a>(
+    files: impl IntoIterator<Item = &'a [u8]>,
+    schema: &Schema,
+) -> Result<(Table, Vec<usize>), (usize, CsvError)> {
+    let mut builder = Builder::new(schema);
+    let mut ends = Vec::new();
+    for (place, bytes) in files.into_iter().enumerate() {
+        read_rows(bytes, schema, &mut builder).map_err(|error| (place, error))?;
+        ends.push(builder.rows());
+    }
+    let table = builder
+        .finish(schema)
+        .map_err(|(row, error)| (ends.partition_point(|&end| end <= row), error))?;
+    Ok((table, ends))
+}
+
+fn read_rows(bytes: &[u8], schema: &Schema, builder: &mut Builder) -> Result<(), CsvError> {
     let content = unpacked(bytes, MAX_BYTES)?;
     let mut records = Records::new(&content, schema.delimiter_byte()?)?;
     let mut rows = RowReader::new(schema, &records.header)?;
-    let mut builder = Builder::new(schema);
     while let Some(line) = records.advance()? {
         if rows.read(&records, line)? {
             builder.push(&rows, line);
         }
     }
-    builder.finish(schema)
+    Ok(())
 }
 
 /// Reads only the features, for prediction: label, client and group need not be in the file.

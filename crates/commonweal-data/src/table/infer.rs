@@ -24,6 +24,7 @@ const MAX_DISTINCT: usize = 1000;
 const MAX_NUMERIC_CLASSES: usize = 20;
 
 /// What the cells of each column have in common.
+#[derive(Default)]
 pub(super) struct Survey {
     columns: Vec<(String, ColumnFacts)>,
     rows: usize,
@@ -138,33 +139,52 @@ impl ColumnFacts {
     }
 }
 
-/// Reads every cell of the `wanted` columns of an unpacked file, and notes what each column has in common.
-pub(super) fn survey(
-    content: &[u8],
-    delimiter: u8,
-    missing_values: &[String],
-    wanted: impl Fn(&str) -> bool,
-) -> Result<Survey, CsvError> {
-    let mut records = Records::new(content, delimiter)?;
-    let wanted: Vec<bool> = records.header.iter().map(|name| wanted(name)).collect();
-    let mut columns: Vec<(String, ColumnFacts)> = records
-        .header
-        .iter()
-        .map(|name| (name.clone(), ColumnFacts::new()))
-        .collect();
-    let mut rows = 0;
-    while let Some(line) = records.advance()? {
-        rows += 1;
-        for (index, (_, facts)) in columns.iter_mut().enumerate() {
-            if wanted[index] {
-                facts.observe(records.field(index, line)?, missing_values);
+impl Survey {
+    /// Reads every cell of the `wanted` columns of an unpacked file, and notes what each column has in
+    /// common.
+    pub(super) fn of(
+        content: &[u8],
+        delimiter: u8,
+        missing_values: &[String],
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Self, CsvError> {
+        let mut survey = Self::default();
+        survey.add(content, delimiter, missing_values, wanted)?;
+        Ok(survey)
+    }
+
+    /// Reads another file, which must have the columns of those before it.
+    pub(super) fn add(
+        &mut self,
+        content: &[u8],
+        delimiter: u8,
+        missing_values: &[String],
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), CsvError> {
+        let mut records = Records::new(content, delimiter)?;
+        if self.columns.is_empty() {
+            let column = |name: &String| (name.clone(), ColumnFacts::new());
+            self.columns = records.header.iter().map(column).collect();
+        }
+        let expected = self.header();
+        if expected != records.header {
+            let found = records.header;
+            return Err(CsvError::OtherHeader { expected, found });
+        }
+        let wanted: Vec<bool> = expected.iter().map(|name| wanted(name)).collect();
+        let rows_before = self.rows;
+        while let Some(line) = records.advance()? {
+            self.rows += 1;
+            for (index, (_, facts)) in self.columns.iter_mut().enumerate() {
+                if wanted[index] {
+                    facts.observe(records.field(index, line)?, missing_values);
+                }
             }
         }
-    }
-    if rows == 0 {
-        Err(CsvError::NoRows)
-    } else {
-        Ok(Survey { columns, rows })
+        if self.rows == rows_before {
+            return Err(CsvError::NoRows);
+        }
+        Ok(())
     }
 }
 
@@ -212,7 +232,7 @@ impl std::fmt::Display for DropReason {
 pub fn infer(bytes: &[u8], label: &str, client: Option<&str>) -> Result<Inferred, SchemaError> {
     let content = unpacked(bytes, u32::MAX as usize).map_err(CsvError::from)?;
     let delimiter = sniff_delimiter(&content);
-    let survey = survey(&content, delimiter, &[], |_| true)?;
+    let survey = Survey::of(&content, delimiter, &[], |_| true)?;
     let expect = |key: &str, column: &str| {
         survey
             .column(column)

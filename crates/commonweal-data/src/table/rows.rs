@@ -230,9 +230,14 @@ impl Builder {
         self.lines.push(line);
     }
 
-    pub(super) fn finish(self, schema: &Schema) -> Result<Table, CsvError> {
+    pub(super) fn rows(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The table, or the row at fault, from 0.
+    pub(super) fn finish(self, schema: &Schema) -> Result<Table, (usize, CsvError)> {
         if self.lines.is_empty() {
-            return Err(CsvError::NoRows);
+            return Err((0, CsvError::NoRows));
         }
         let [label, client, group, series] =
             self.keys.map(|(interner, codes)| interner.finish(codes));
@@ -245,9 +250,9 @@ impl Builder {
             None | Some((LabelKind::Value, _)) => None,
             Some((LabelKind::Class(None), _)) => Some(label),
             Some((LabelKind::Class(Some(classes)), column)) => {
-                let unknown = |row: usize| CsvError::UnknownClass {
-                    line: self.lines[row],
-                    column: column.clone(),
+                let unknown = |row: usize| {
+                    let (line, column) = (self.lines[row], column.clone());
+                    (row, CsvError::UnknownClass { line, column })
                 };
                 Some(label.under(classes).map_err(unknown)?)
             }

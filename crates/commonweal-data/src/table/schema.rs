@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CsvError;
 use super::csv::MAX_BYTES;
-use super::infer::{ColumnFacts, Survey, survey};
+use super::infer::{ColumnFacts, Survey};
 use crate::gzip::unpacked;
 
 /// The parts that the columns of a file play. Columns that it does not name are left out.
@@ -119,17 +119,34 @@ impl Schema {
     /// # Errors
     /// [`SchemaError`].
     pub fn of(data: &Data, bytes: &[u8]) -> Result<Self, SchemaError> {
-        let content = unpacked(bytes, MAX_BYTES).map_err(CsvError::from)?;
-        let is_wanted = |name: &str| {
-            let is_feature = match &data.features {
-                Some(features) => features.iter().any(|feature| feature == name),
-                None => !data.drop.iter().any(|dropped| dropped == name),
-            };
-            data.label.as_deref() == Some(name) || is_feature && !data.columns.contains_key(name)
-        };
-        let delimiter = ascii_delimiter(data.delimiter)?;
-        let survey = survey(&content, delimiter, &data.missing_values, is_wanted)?;
-        expect_columns(data, &survey)?;
+        Self::of_all(data, [bytes]).map_err(|(_, error)| error)
+    }
+
+    /// The schema that `data` declares for several files of one header, as for one with all their rows.
+    ///
+    /// # Errors
+    /// The position of the file at fault, and [`SchemaError`].
+    pub(crate) fn of_all<'a>(
+        data: &Data,
+        files: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, (usize, SchemaError)> {
+        let delimiter = ascii_delimiter(data.delimiter).map_err(|error| (0, error))?;
+        let mut survey = Survey::default();
+        for (place, bytes) in files.into_iter().enumerate() {
+            let add = unpacked(bytes, MAX_BYTES)
+                .map_err(CsvError::from)
+                .and_then(|content| {
+                    survey.add(&content, delimiter, &data.missing_values, |name| {
+                        is_wanted(data, name)
+                    })
+                });
+            add.map_err(|error| (place, error.into()))?;
+        }
+        Self::surveyed(data, &survey).map_err(|error| (0, error))
+    }
+
+    fn surveyed(data: &Data, survey: &Survey) -> Result<Self, SchemaError> {
+        expect_columns(data, survey)?;
         let label_column = data.label.as_ref().ok_or_else(|| SchemaError::NoLabel {
             header: survey.header(),
         })?;
@@ -193,6 +210,15 @@ impl Schema {
     pub(crate) fn delimiter_byte(&self) -> Result<u8, CsvError> {
         ascii_delimiter(self.delimiter).map_err(|_| CsvError::Delimiter)
     }
+}
+
+/// Whether a column may be a feature of an undeclared kind, or is the label.
+fn is_wanted(data: &Data, name: &str) -> bool {
+    let is_feature = match &data.features {
+        Some(features) => features.iter().any(|feature| feature == name),
+        None => !data.drop.iter().any(|dropped| dropped == name),
+    };
+    data.label.as_deref() == Some(name) || is_feature && !data.columns.contains_key(name)
 }
 
 fn ascii_delimiter(delimiter: char) -> Result<u8, SchemaError> {
