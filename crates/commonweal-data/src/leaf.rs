@@ -3,6 +3,8 @@
 //! Format: Caldas et al. 2018, "LEAF: A benchmark for federated settings" (arXiv:1812.01097), and the
 //! readme of its repository. `x` is a list of numbers (nested or not) or a text; `y` a number or a text.
 
+mod blocks;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -99,9 +101,12 @@ const MAX_BYTES: usize = u32::MAX as usize;
 /// `regression` asks for values. A text `x` with a text `y` of one character is a sequence whose
 /// last character is to be continued by `y`.
 ///
+/// Where texts are still to be split, for they have no test file (`has_test`), each is of the group of its
+/// neighbours, and those that reach from one group into the next are left out.
+///
 /// # Errors
 /// [`LeafError`].
-pub fn read(files: &[File], regression: bool) -> Result<Dataset, LeafError> {
+pub fn read(files: &[File], regression: bool, has_test: bool) -> Result<Dataset, LeafError> {
     let (mut entries, mut clients) = (Vec::new(), Vec::new());
     for file in files {
         let content = parse(file)?;
@@ -130,7 +135,7 @@ pub fn read(files: &[File], regression: bool) -> Result<Dataset, LeafError> {
     }
     match entries.first() {
         None => Err(LeafError::Empty),
-        Some((_, (Entry::Text(_), _))) => texts(entries, &clients),
+        Some((_, (Entry::Text(_), _))) => texts(entries, &clients, has_test),
         Some(_) => numbers(entries, &clients, regression),
     }
 }
@@ -147,7 +152,7 @@ fn parse(file: &File) -> Result<Content, LeafError> {
     })
 }
 
-fn texts(entries: Vec<Sample>, clients: &[String]) -> Result<Dataset, LeafError> {
+fn texts(entries: Vec<Sample>, clients: &[String], has_test: bool) -> Result<Dataset, LeafError> {
     let mut windows = Vec::with_capacity(entries.len());
     let mut length = None;
     for (((user, sample), (x, y)), client) in entries.into_iter().zip(clients) {
@@ -170,15 +175,32 @@ fn texts(entries: Vec<Sample>, clients: &[String]) -> Result<Dataset, LeafError>
     let length = length
         .filter(|&length| length > 0)
         .ok_or(LeafError::Empty)?;
-    // Each window is a passage of its own, from which one sequence is cut. LEAF has split the
-    // text already, so a group would only say that neighbours may be parted.
-    let data = sequences(&windows, length, length + 1)?;
-    let roster = Roster::new(data.rows()).with_clients(coded(clients));
-    Ok(Dataset::new(
-        data.features().clone(),
-        Targets::NextTokens,
-        roster,
-    )?)
+    // Each window is a passage of its own, from which one sequence is cut.
+    if has_test {
+        let data = sequences(&windows, length, length + 1)?;
+        let roster = Roster::new(data.rows()).with_clients(coded(clients));
+        return with_roster(&data, roster);
+    }
+    let blocks = blocks::blocks(&windows);
+    let mut groups: Vec<String> = Vec::with_capacity(windows.len());
+    let mut kept: Vec<Speech> = Vec::with_capacity(windows.len());
+    for (window, block) in windows.into_iter().zip(blocks) {
+        if let Some(block) = block {
+            groups.push(block.to_string());
+            kept.push(window);
+        }
+    }
+    let data = sequences(&kept, length, length + 1)?;
+    let clients = kept.iter().filter_map(|window| window.client.as_deref());
+    let roster = Roster::new(data.rows())
+        .with_clients(Categories::of(clients))
+        .with_groups(coded(&groups));
+    with_roster(&data, roster)
+}
+
+fn with_roster(data: &Dataset, roster: Roster) -> Result<Dataset, LeafError> {
+    let features = data.features().clone();
+    Ok(Dataset::new(features, Targets::NextTokens, roster)?)
 }
 
 fn numbers(
@@ -319,7 +341,7 @@ mod tests {
     }
 
     fn of(json: &str) -> Result<Dataset, LeafError> {
-        read(&[file(json)], false)
+        read(&[file(json)], false, false)
     }
 
     #[test]
@@ -336,7 +358,7 @@ mod tests {
         let mut out = [0.0; 6];
         data.fill(&[0, 1, 2], &mut out);
         assert_eq!(out, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let values = read(&[file(json)], true).expect("sound");
+        let values = read(&[file(json)], true, false).expect("sound");
         assert_eq!(values.shape().target, crate::Target::Value);
     }
 
@@ -350,6 +372,35 @@ mod tests {
         data.fill_labels(&[0, 1], &mut targets);
         assert_eq!(inputs, [0, 1, 2, 1, 2, 3]);
         assert_eq!(targets, [1, 2, 3, 2, 3, 4]);
+    }
+
+    #[test]
+    fn test_windows_share_no_character_with_those_to_learn_from() {
+        let character = |at: u32| char::from_u32(0x4e00 + at).expect("a character");
+        let text = |start: u32| (start..start + 5).map(character).collect::<String>();
+        let x: Vec<String> = (0..300).map(text).collect();
+        let y: Vec<char> = (0..300).map(|start| character(start + 5)).collect();
+        let json = serde_json::json!({"users": ["a"], "num_samples": [300],
+            "user_data": {"a": {"x": x, "y": y}}})
+        .to_string();
+        let data = of(&json).expect("sound");
+        let hold_out = crate::HoldOut {
+            fraction: 0.2,
+            stratify: true,
+            by_client: true,
+        };
+        let split = crate::Split::of(data.roster(), hold_out, &1.into());
+        let characters = |rows: &[u32]| {
+            let (mut inputs, mut targets) = (vec![0; rows.len() * 5], vec![0; rows.len() * 5]);
+            data.fill_tokens(rows, &mut inputs);
+            data.fill_labels(rows, &mut targets);
+            inputs.extend(targets);
+            inputs
+        };
+        let (train, test) = (characters(&split.train), characters(&split.test));
+        assert!(!test.is_empty() && test.iter().all(|one| !train.contains(one)));
+        let own = read(&[file(&json)], false, true).expect("sound");
+        assert_eq!((own.rows(), own.roster().groups()), (300, None));
     }
 
     #[test]

@@ -166,7 +166,9 @@ impl Source {
             Format::Cifar => with_class_names(read_cifar(contents)?, data),
             Format::Leaf => {
                 let regression = data.task == Some(DataTask::Regression);
-                with_test(contents, |files| Ok(leaf::read(files, regression)?)).map(Self::Numbers)
+                let has_test = !contents.test.is_empty();
+                let read = |files: &[File]| Ok(leaf::read(files, regression, has_test)?);
+                with_test(contents, read).map(Self::Numbers)
             }
             Format::Text => read_text(data, contents).map(Self::Numbers),
         }

@@ -64,7 +64,7 @@ proptest! {
         let _ = cifar::read([&bytes[..]], Cifar::Ten);
         let _ = unpack(&bytes, ".txt", 1 << 20);
         let files = [File { name: "a.txt".to_owned(), bytes }];
-        let _ = leaf::read(&files, false);
+        let _ = leaf::read(&files, false, false);
         let cut = Text {
             sequence_length: 3,
             stride: 2,

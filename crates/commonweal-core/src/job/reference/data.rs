@@ -21,7 +21,9 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "data.path",
         Type::Text,
-        "A file or a folder, relative to the job file, instead of `name`.",
+        "A file or a folder, relative to the job file, instead of `name`. Of a folder all files of the \
+         format are read, or those in its folders `train` and `test`. Tables need one header; each file \
+         is a client, unless `client` names a column.",
     )
     .open("`name` is needed"),
     key(
@@ -74,7 +76,8 @@ pub(super) const KEYS: &[Key] = &[
         "data.test",
         SHARE,
         "Share of each client's rows held out for testing. Series and texts are split by series and \
-         passage before windows are cut. 0 with a data set that has test rows of its own.",
+         passage before windows are cut, LEAF's texts by runs of windows, without those between two \
+         runs. 0 with a data set that has test rows of its own.",
     )
     .open("0.2; 0 where the data set has test rows of its own"),
     key(
