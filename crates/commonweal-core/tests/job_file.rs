@@ -120,6 +120,16 @@ fn a_small_job_gets_the_documented_defaults() {
 }
 
 #[test]
+fn the_column_of_a_natural_partition_is_the_client_column() {
+    let job = small_with("simulation.partition = { kind = \"natural\", column = \"ward\" }");
+    assert_eq!(job.data.client.as_deref(), Some("ward"));
+    let two =
+        "data.client = \"site\"\nsimulation.partition = { kind = \"natural\", column = \"ward\" }";
+    let refused = fault(two);
+    assert!(refused.contains("`data.client` is \"site\""), "{refused}");
+}
+
+#[test]
 fn the_issues_trainer_section_is_accepted() {
     let job = small_with(
         "[training]\ntrainer = \"torch-2nn\"\n[simulation.trainers]\n\

@@ -12,13 +12,8 @@ use super::reference::Words;
 
 /// Fills in the defaults that follow from other keys.
 pub(super) fn complete(json: &mut Json) {
-    let word = |path: &str| {
-        json.pointer(path)
-            .and_then(Json::as_str)
-            .map(ToString::to_string)
-    };
-    let model = word("/model/kind");
-    let strategy = word("/strategy/kind");
+    let model = word_at(json, "/model/kind");
+    let strategy = word_at(json, "/strategy/kind");
     let metrics: &[&str] = match model.as_deref() {
         Some("linear") => &["loss", "mean_squared_error"],
         _ => &["loss", "accuracy"],
@@ -38,6 +33,9 @@ pub(super) fn complete(json: &mut Json) {
         "partition",
         json!({ "kind": partition }),
     );
+    if let Some(column) = word_at(json, "/simulation/partition/column") {
+        default(json, "/data", "client", json!(column));
+    }
     for (table, from, to) in [
         ("/data/windows", "length", "stride"),
         ("/data/text", "sequence_length", "stride"),
@@ -53,6 +51,11 @@ pub(super) fn complete(json: &mut Json) {
     if let Some(metric) = judged_by(json) {
         default(json, "/evaluation", "metric", metric);
     }
+}
+
+fn word_at(json: &Json, path: &str) -> Option<String> {
+    let word = json.pointer(path).and_then(Json::as_str);
+    word.map(ToString::to_string)
 }
 
 fn default(json: &mut Json, table: &str, name: &str, value: Json) {
@@ -294,6 +297,15 @@ impl<'a> Rules<'a> {
                  clients"
             );
             self.refuse("simulation.partition", rule);
+        }
+        let column = self.word("simulation.partition.column");
+        let client = self.word("data.client").unwrap_or_default();
+        if let Some(column) = column.filter(|&column| column != client) {
+            let rule = format!(
+                "the partition deals by the column \"{column}\", and `data.client` is \"{client}\": \
+                 remove one of the two"
+            );
+            self.refuse("simulation.partition.column", rule);
         }
     }
 }

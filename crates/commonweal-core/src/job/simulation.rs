@@ -76,7 +76,7 @@ pub enum Partition {
     },
     /// One client for each value of a column, or as the data set says by itself.
     Natural {
-        /// The column; `None` for `data.client`, or the data set's own.
+        /// The column, which then is `data.client` too; `None` for that, or the data set's own.
         column: Option<String>,
     },
 }

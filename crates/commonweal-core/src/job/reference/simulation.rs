@@ -59,9 +59,13 @@ pub(super) const KEYS: &[Key] = &[
         .unit("rows")
         .with(&["drawn"])
         .or(Literal::Integer(10)),
-    key("simulation.partition.column", Type::Text, "Column whose values are the clients.")
-        .with(&["natural"])
-        .open("`data.client`, or the data set's own"),
+    key(
+        "simulation.partition.column",
+        Type::Text,
+        "Column whose values are the clients; says the same as `data.client`.",
+    )
+    .with(&["natural"])
+    .open("`data.client`, or the data set's own"),
     key(
         "simulation.allow_empty",
         Type::Boolean,
