@@ -104,6 +104,18 @@ impl Categories {
     /// # Errors
     /// The number of the first row whose name is not among them.
     pub fn under<S: AsRef<str>>(&self, names: &[S]) -> Result<Self, usize> {
+        self.under_where(names, |_| true)
+    }
+
+    /// As [`Self::under`], but where a row is not used, a name that is not among them is code 0.
+    ///
+    /// # Errors
+    /// The number of the first row that is used and whose name is not among them.
+    pub(crate) fn under_where<S: AsRef<str>>(
+        &self,
+        names: &[S],
+        is_used: impl Fn(usize) -> bool,
+    ) -> Result<Self, usize> {
         let position = |name: &str| {
             names
                 .iter()
@@ -115,7 +127,10 @@ impl Categories {
             .codes
             .iter()
             .enumerate()
-            .map(|(row, &code)| renumbered[code as usize].ok_or(row))
+            .map(|(row, &code)| match renumbered[code as usize] {
+                None if is_used(row) => Err(row),
+                code => Ok(code.unwrap_or(0)),
+            })
             .collect();
         Ok(Self {
             names: names.iter().map(|name| name.as_ref().into()).collect(),

@@ -252,14 +252,19 @@ impl Dataset {
     }
 
     /// The same rows with the classes `names`, in that order; unchanged if the target is no class.
+    /// A row that is not used may have a class that is not among them, and then is of the first.
     ///
     /// # Errors
-    /// The number of the first row whose class is not among them.
-    pub fn with_classes(mut self, names: &[String]) -> Result<Self, usize> {
+    /// The number of the first row that is used and whose class is not among them.
+    pub(crate) fn with_classes(
+        mut self,
+        names: &[String],
+        is_used: impl Fn(usize) -> bool,
+    ) -> Result<Self, usize> {
         let Some(labels) = self.roster.labels() else {
             return Ok(self);
         };
-        let labels = labels.under(names)?;
+        let labels = labels.under_where(names, is_used)?;
         self.targets = Targets::Classes {
             labels: labels.shared_codes(),
             classes: labels.names().len() as u32,

@@ -171,9 +171,37 @@ impl Preparation {
     /// # Errors
     /// [`ApplyError`] if `found` answers another spec, or a row has a level or a class that it lacks.
     pub fn apply(&self, source: &Source, found: &Prepared) -> Result<Dataset, ApplyError> {
+        self.apply_where(source, found, |_| true)
+    }
+
+    /// As [`Self::apply`], where only the rows `used` belong to a client: the classes of the others were
+    /// not asked for, so one that is not known is no fault.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn apply_to(
+        &self,
+        source: &Source,
+        found: &Prepared,
+        used: impl IntoIterator<Item = u32>,
+    ) -> Result<Dataset, ApplyError> {
+        let mut is_used = vec![false; source.roster().rows() as usize];
+        used.into_iter()
+            .for_each(|row| is_used[row as usize] = true);
+        self.apply_where(source, found, |row| is_used[row])
+    }
+
+    fn apply_where(
+        &self,
+        source: &Source,
+        found: &Prepared,
+        is_used: impl Fn(usize) -> bool,
+    ) -> Result<Dataset, ApplyError> {
         match source {
-            Source::Table(table) => Ok(self.encoding(table, found)?.dataset(table)?),
-            Source::Numbers(dataset) => self.apply_numbers(dataset.clone(), found),
+            Source::Table(table) => {
+                Ok(self.encoding(table, found)?.dataset_where(table, is_used)?)
+            }
+            Source::Numbers(dataset) => self.apply_numbers(dataset.clone(), found, is_used),
         }
     }
 
@@ -217,11 +245,16 @@ impl Preparation {
         Ok(dataset.map_features(|_| Features::Floats(floats))?)
     }
 
-    fn apply_numbers(&self, dataset: Dataset, found: &Prepared) -> Result<Dataset, ApplyError> {
+    fn apply_numbers(
+        &self,
+        dataset: Dataset,
+        found: &Prepared,
+        is_used: impl Fn(usize) -> bool,
+    ) -> Result<Dataset, ApplyError> {
         self.expect_answers(found)?;
         let dataset = match self.classes(found) {
             Some(classes) => dataset
-                .with_classes(&classes)
+                .with_classes(&classes, is_used)
                 .map_err(|row| ApplyError::UnknownClass { row })?,
             None => dataset,
         };
@@ -433,6 +466,24 @@ mod tests {
         let dataset = preparation.apply(&source, &found).expect("one spec");
         assert_eq!(rows(&dataset)[2], [98.0, 0.0, 0.0]);
         assert_eq!(dataset.shape().target, crate::Target::Classes(2));
+    }
+
+    #[test]
+    fn a_class_that_only_rows_of_nobody_have_is_no_fault() {
+        let data = data("label = \"y\"");
+        let table = table("x,y\n1,a\n2,rare\n3,b\n", &data);
+        let images = Bytes::new(vec![0, 1, 2], vec![1, 1, 1], 1.0).expect("whole rows");
+        let roster = Roster::new(3).with_labels(Categories::of(["a", "rare", "b"]));
+        let images = Dataset::classified(Features::Bytes(images), roster).expect("fits");
+        for source in [table, images.into()] {
+            let preparation = Preparation::new(&source, &data).expect("no vocabulary");
+            let found = found(&preparation, &source, &[&[0], &[2]]);
+            let dataset = preparation.apply_to(&source, &found, [0, 2]);
+            let shape = dataset.expect("row 1 is nobody's").shape();
+            assert_eq!(shape.target, crate::Target::Classes(2));
+            assert!(preparation.apply(&source, &found).is_err());
+            assert!(preparation.apply_to(&source, &found, [1]).is_err());
+        }
     }
 
     #[test]

@@ -58,7 +58,11 @@ impl Federation {
             )?,
             false => nothing_asked(&partition, manifest.digest()),
         };
-        let mut data = preparation.apply(source, &prepared)?;
+        let used = partition
+            .all_train()
+            .into_iter()
+            .chain(partition.all_test());
+        let mut data = preparation.apply_to(source, &prepared, used)?;
         if preparation.scales_per_client() {
             let clients = partition.population().indices();
             let rows = clients.map(|client| (partition.train(client), partition.test(client)));

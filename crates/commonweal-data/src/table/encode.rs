@@ -174,6 +174,15 @@ impl Encoding {
     /// # Errors
     /// [`EncodeError`], with line and column.
     pub fn dataset(&self, table: &Table) -> Result<Dataset, EncodeError> {
+        self.dataset_where(table, |_| true)
+    }
+
+    /// As [`Self::dataset`], but a row that is not used may have a class that nobody agreed on.
+    pub(crate) fn dataset_where(
+        &self,
+        table: &Table,
+        is_used: impl Fn(usize) -> bool,
+    ) -> Result<Dataset, EncodeError> {
         let features = Features::Floats(self.features(table)?);
         let mut roster = table.roster.clone();
         match (&table.target, table.roster.labels()) {
@@ -188,13 +197,12 @@ impl Encoding {
                         let label = table.schema.label.as_ref();
                         label.map(|label| label.column.clone()).unwrap_or_default()
                     };
-                    let labels =
-                        labels
-                            .under(classes)
-                            .map_err(|row| EncodeError::UnknownClass {
-                                line: table.lines[row],
-                                column: column(),
-                            })?;
+                    let labels = labels.under_where(classes, is_used).map_err(|row| {
+                        EncodeError::UnknownClass {
+                            line: table.lines[row],
+                            column: column(),
+                        }
+                    })?;
                     roster = roster.with_labels(labels);
                 }
                 Ok(Dataset::classified(features, roster)?)
