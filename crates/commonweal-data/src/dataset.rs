@@ -209,14 +209,6 @@ impl Dataset {
         &self.roster
     }
 
-    /// The same features and targets with other facts of their rows.
-    ///
-    /// # Errors
-    /// [`DatasetError::Rows`] if the roster has another number of rows.
-    pub fn with_roster(self, roster: Roster) -> Result<Self, DatasetError> {
-        Self::new(self.features, self.targets, roster)
-    }
-
     /// The same targets and rows with other features, made from these.
     ///
     /// # Errors

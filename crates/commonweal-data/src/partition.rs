@@ -247,11 +247,6 @@ impl Partition {
         self.test.rows(client.0)
     }
 
-    /// Whether no row belongs to two clients, so that each client's rows can be scaled by themselves.
-    pub fn is_disjoint(&self) -> bool {
-        matches!(self.train, TrainingRows::Dealt(_))
-    }
-
     /// Row numbers of all clients' training rows, each once, ascending.
     pub fn all_train(&self) -> Vec<u32> {
         match &self.train {

@@ -143,18 +143,13 @@ fn missing_cells_of_the_heart_data_can_be_filled_instead() {
 #[test]
 fn digits_are_dealt_by_dirichlet_with_stratified_test_rows() {
     let (job, source) = source("name = \"digits\"");
-    let hold_out = HoldOut {
-        fraction: 0.2,
-        stratify: true,
-        by_client: false,
-    };
     let dirichlet = commonweal_core::job::Partition::Dirichlet { alpha: 0.3 };
     let simulation = commonweal_core::job::Simulation {
         clients: Some(20),
         partition: dirichlet,
         ..job.simulation.clone()
     };
-    let partition = Partition::simulated(source.roster(), &simulation, hold_out, &1.into());
+    let partition = Partition::simulated(source.roster(), &simulation, &job.data, &1.into());
     let partition = partition.expect("20 clients of 1,437 rows");
     assert_eq!(partition.clients(), 20);
     assert_eq!(

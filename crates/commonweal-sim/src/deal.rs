@@ -2,7 +2,7 @@
 
 use commonweal_core::Seed;
 use commonweal_core::job::{Data, Job};
-use commonweal_data::{HoldOut, LabelCounts, Partition, PartitionError, Source};
+use commonweal_data::{LabelCounts, Partition, PartitionError, Source};
 
 use crate::environment::Environment;
 use crate::error::SimulationError;
@@ -16,15 +16,10 @@ pub(crate) fn deal(
     section: &Data,
     source: &Source,
 ) -> Result<Partition, PartitionError> {
-    let test = HoldOut {
-        fraction: section.test.unwrap_or(0.2),
-        stratify: section.stratify,
-        by_client: false,
-    };
     Partition::simulated(
         source.roster(),
         &job.simulation,
-        test,
+        section,
         &Seed::from(job.seed),
     )
 }

@@ -1,6 +1,6 @@
 //! From a job's `[simulation]` to a partition: split, deal, let the test rows follow.
 
-use commonweal_core::job::{self, Simulation};
+use commonweal_core::job::{self, Data, Simulation};
 use commonweal_core::{Population, Purpose, Seed, shuffle};
 
 use super::natural::natural;
@@ -11,23 +11,24 @@ use super::{
 use crate::{HoldOut, Roster, Split};
 
 impl Partition {
-    /// The clients of a simulation of `roster`'s rows.
+    /// The clients of a simulation of `roster`'s rows, of which `data` says how many are for testing; a
+    /// fifth if it does not.
     ///
     /// Test rows are fixed first: by natural client where the partition is natural, otherwise of all
-    /// rows together, whatever `test.by_client` says.
+    /// rows together.
     ///
     /// # Errors
     /// [`PartitionError`], which says what to change.
     pub fn simulated(
         roster: &Roster,
         simulation: &Simulation,
-        test: HoldOut,
+        data: &Data,
         root: &Seed,
     ) -> Result<Self, PartitionError> {
-        let is_natural = matches!(simulation.partition, job::Partition::Natural { .. });
         let hold_out = HoldOut {
-            by_client: is_natural,
-            ..test
+            fraction: data.test.unwrap_or(0.2),
+            stratify: data.stratify,
+            by_client: matches!(simulation.partition, job::Partition::Natural { .. }),
         };
         let split = Split::of(roster, hold_out, &root.derive(Purpose::Split, 0, None));
         let seed = root.derive(Purpose::Partition, 0, None);
