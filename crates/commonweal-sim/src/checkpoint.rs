@@ -219,8 +219,8 @@ impl Checkpoints {
         if !self.folder.is_dir() {
             return Ok(Vec::new());
         }
-        let entries =
-            fs::read_dir(&self.folder).map_err(|error| FileError::of(&self.folder, error))?;
+        let entries = fs::read_dir(&self.folder)
+            .map_err(|error| FileError::of_reading(&self.folder, error))?;
         let mut found: Vec<(u64, PathBuf)> = entries
             .flatten()
             .filter_map(|entry| {

@@ -18,10 +18,16 @@ pub enum FileError {
     },
     /// The user may not write there.
     #[error(
-        "no permission to write {}: choose another folder with `--runs FOLDER`, \
+        "no permission to write {}: choose another folder with `--runs-dir FOLDER`, \
          or change the folder's permissions", path.display()
     )]
     Denied {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// The user may not read it.
+    #[error("no permission to read {}: change its permissions, or run as a user who may", path.display())]
+    Unreadable {
         /// The file or folder.
         path: PathBuf,
     },
@@ -42,7 +48,17 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// An operating system's error about `path`.
+    /// An operating system's error in reading `path`.
+    pub fn of_reading(path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Self::Unreadable {
+                path: path.to_path_buf(),
+            },
+            _ => Self::of(path, source),
+        }
+    }
+
+    /// An operating system's error in writing, making or removing `path`.
     pub fn of(path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
@@ -93,7 +109,7 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// [`FileError`].
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
-    fs::read(path).map_err(|source| FileError::of(path, source))
+    fs::read(path).map_err(|source| FileError::of_reading(path, source))
 }
 
 /// Reads a whole text.
@@ -101,7 +117,7 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
 /// # Errors
 /// [`FileError`], also if it is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, FileError> {
-    fs::read_to_string(path).map_err(|source| FileError::of(path, source))
+    fs::read_to_string(path).map_err(|source| FileError::of_reading(path, source))
 }
 
 /// Makes a folder and those above it.
@@ -157,6 +173,19 @@ mod tests {
         write_bytes(&path, b"a longer old file").unwrap();
         write_bytes(&path, b"new").unwrap();
         assert_eq!(read_bytes(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_refused_and_names_the_flag_there_is() {
+        let denied = || io::ErrorKind::PermissionDenied.into();
+        let read = FileError::of_reading(Path::new("rows.csv"), denied()).to_string();
+        assert!(read.starts_with("no permission to read rows.csv"), "{read}");
+        let written = FileError::of(Path::new("runs"), denied()).to_string();
+        assert!(
+            written.starts_with("no permission to write runs"),
+            "{written}"
+        );
+        assert!(written.contains("`--runs-dir FOLDER`"), "{written}");
     }
 
     #[test]

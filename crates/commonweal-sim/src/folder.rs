@@ -214,7 +214,7 @@ fn last_number(runs: &Path, job: &str) -> Result<u64, FileError> {
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, FileError> {
-    let entries = fs::read_dir(folder).map_err(|error| FileError::of(folder, error))?;
+    let entries = fs::read_dir(folder).map_err(|error| FileError::of_reading(folder, error))?;
     Ok(entries
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())

@@ -55,6 +55,9 @@ pub enum SourceError {
         /// What is wrong.
         source: ReadError,
     },
+    /// A file of a known data set is there and cannot be read.
+    #[error("COMMONWEAL_DATA: {0}")]
+    KnownFile(FileError),
     /// A file cannot be read.
     #[error("data.path: {0}")]
     File(#[from] FileError),
@@ -99,7 +102,8 @@ fn read_known(
     environment: &Environment,
 ) -> Result<Source, SourceError> {
     let folder = environment.data.as_deref();
-    let mut files = read_all(known.files.iter().map(|file| move || open(file, folder)));
+    let files = read_all(known.files.iter().map(|file| move || open(file, folder)));
+    let mut files = files.into_iter().collect::<Result<Vec<_>, _>>()?;
     let contents = known.contents(|wanted| {
         let place = known.files.iter().position(|file| file == wanted)?;
         files.get_mut(place)?.take()
@@ -126,16 +130,21 @@ fn read_known(
 }
 
 /// The bytes of a known file, unpacked; none if it is not there.
-fn open(file: &KnownFile, folder: Option<&Path>) -> Option<Vec<u8>> {
+fn open(file: &KnownFile, folder: Option<&Path>) -> Result<Option<Vec<u8>>, SourceError> {
     if let Some(bytes) = file.embedded {
-        return Some(bytes.to_vec());
+        return Ok(Some(bytes.to_vec()));
     }
-    let folder = folder?;
-    let (path, bytes) = file
-        .paths
-        .iter()
-        .find_map(|path| Some((path, fs::read(folder.join(path)).ok()?)))?;
-    Some(unpack(path, bytes))
+    let Some(folder) = folder else {
+        return Ok(None);
+    };
+    for path in file.paths {
+        match file::read_bytes(&folder.join(path)) {
+            Ok(bytes) => return Ok(Some(unpack(path, bytes))),
+            Err(FileError::Missing { .. }) => {}
+            Err(error) => return Err(SourceError::KnownFile(error)),
+        }
+    }
+    Ok(None)
 }
 
 /// Bytes that are gzip are unpacked here, where files are read side by side; archives are left to the reader.
