@@ -177,6 +177,7 @@ fn read_path(path: &Path, data: &Data, environment: &Environment) -> Result<Sour
         true => read_folder(path, data)?,
         false => Contents {
             main: vec![read_file(path)?],
+            labels: labels_beside(path)?,
             ..Contents::default()
         },
     };
@@ -185,6 +186,7 @@ fn read_path(path: &Path, data: &Data, environment: &Environment) -> Result<Sour
     }
     if let Some(test) = own(&data.files.test_path) {
         contents.test = vec![read_file(&test)?];
+        contents.test_labels = labels_beside(&test)?;
     }
     if let Some(labels) = own(&data.files.test_labels_path) {
         contents.test_labels = Some(read_file(&labels)?);
@@ -204,21 +206,43 @@ fn read_path(path: &Path, data: &Data, environment: &Environment) -> Result<Sour
 fn read_folder(path: &Path, data: &Data) -> Result<Contents, SourceError> {
     let (train, test) = (path.join("train"), path.join("test"));
     if train.is_dir() && test.is_dir() {
-        let (main, test) = (files_in(&train, data)?, files_in(&test, data)?);
+        let ((main, labels), (test, test_labels)) =
+            (files_in(&train, data)?, files_in(&test, data)?);
         return Ok(Contents {
             main,
+            labels,
             test,
-            ..Contents::default()
+            test_labels,
         });
     }
+    let (main, labels) = files_in(path, data)?;
     Ok(Contents {
-        main: files_in(path, data)?,
+        main,
+        labels,
         ..Contents::default()
     })
 }
 
-fn files_in(folder: &Path, data: &Data) -> Result<Vec<File>, SourceError> {
-    let entries = fs::read_dir(folder).map_err(|error| FileError::of(folder, error))?;
+/// The labels of a file of images, which MNIST names alike: `train-labels-idx1-ubyte` beside
+/// `train-images-idx3-ubyte`; none if there is no such file.
+fn labels_beside(images: &Path) -> Result<Option<File>, FileError> {
+    let name = images.file_name().unwrap_or_default().to_string_lossy();
+    let labels = images.with_file_name(name.replace(IMAGES, LABELS));
+    if name.contains(IMAGES) && labels.is_file() {
+        return read_file(&labels).map(Some);
+    }
+    Ok(None)
+}
+
+/// Part of the name of an idx file of images.
+const IMAGES: &str = "images-idx3";
+
+/// Part of the name of an idx file of labels.
+const LABELS: &str = "labels-idx1";
+
+/// The files of rows in a folder, and the labels of the only one.
+fn files_in(folder: &Path, data: &Data) -> Result<(Vec<File>, Option<File>), SourceError> {
+    let entries = fs::read_dir(folder).map_err(|error| FileError::of_reading(folder, error))?;
     let mut paths: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
@@ -233,7 +257,11 @@ fn files_in(folder: &Path, data: &Data) -> Result<Vec<File>, SourceError> {
         });
     }
     let files = read_all(paths.iter().map(|path| move || read_file(path)));
-    Ok(files.into_iter().collect::<Result<_, _>>()?)
+    let labels = match &paths[..] {
+        [only] => labels_beside(only)?,
+        _ => None,
+    };
+    Ok((files.into_iter().collect::<Result<_, _>>()?, labels))
 }
 
 fn read_file(path: &Path) -> Result<File, FileError> {
@@ -261,7 +289,7 @@ fn is_of(path: &Path, format: Option<Format>) -> bool {
         Some(Format::Text) => &[".txt"],
         None => &[".csv", ".tsv", "-ubyte", ".idx", ".bin", ".json", ".txt"],
     };
-    endings.iter().any(|ending| name.ends_with(ending))
+    endings.iter().any(|ending| name.ends_with(ending)) && !name.contains(LABELS)
 }
 
 fn name_of(format: Format) -> &'static str {
@@ -321,6 +349,58 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert_eq!(error, "data.path: patients.csv does not exist");
+    }
+
+    #[test]
+    fn a_known_file_that_cannot_be_read_is_not_called_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = folder.path().join("mnist/train-images-idx3-ubyte");
+        // A folder in its place: a file that even the superuser cannot read.
+        fs::create_dir_all(&images).unwrap();
+        let environment = Environment {
+            data: Some(folder.path().to_path_buf()),
+            ..Environment::default()
+        };
+        let error = read_source(&data("name = \"mnist\""), &environment).unwrap_err();
+        assert!(matches!(error, SourceError::KnownFile(_)), "{error}");
+        assert!(
+            error.to_string().contains("train-images-idx3-ubyte"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn labels_are_found_beside_their_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+        let images = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 7, 9];
+        write("t10k-images-idx3-ubyte", &images);
+        write("t10k-labels-idx1-ubyte", &[0, 0, 8, 1, 0, 0, 0, 2, 1, 0]);
+        let environment = Environment {
+            base: folder.path().to_path_buf(),
+            ..Environment::default()
+        };
+        for path in ["t10k-images-idx3-ubyte", "."] {
+            let section = format!("path = \"{path}\"\nformat = \"idx\"");
+            let source = read_source(&data(&section), &environment).unwrap();
+            let labels = source.roster().labels().unwrap();
+            assert_eq!(labels.codes(), [1, 0], "{path}");
+        }
+    }
+
+    #[test]
+    fn every_table_of_a_folder_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, row) in [("oslo.csv", "1,a"), ("bergen.csv", "2,b")] {
+            fs::write(folder.path().join(name), format!("x,y\n{row}\n")).unwrap();
+        }
+        let environment = Environment {
+            base: folder.path().to_path_buf(),
+            ..Environment::default()
+        };
+        let source = read_source(&data("path = \".\"\nlabel = \"y\""), &environment).unwrap();
+        let clients = source.roster().clients().unwrap();
+        assert_eq!((clients.name(0), clients.name(1)), ("bergen", "oslo"));
     }
 
     #[test]
