@@ -315,6 +315,11 @@ fn rules_between_keys_name_the_keys_and_say_what_to_do() {
             "lower `minimum` to at most 4",
         ),
         (
+            "cohort = { fraction = 0.1, minimum = 3 }\nsimulation = { clients = 20, partition = \"iid\" }",
+            "line 5, column 28",
+            "`cohort.fraction` 0.1 of 20 clients is 2: every round would be abandoned",
+        ),
+        (
             "cohort = { target = 4, sampling = \"poisson\" }",
             "line 5, column 12",
             "`cohort.fraction`",

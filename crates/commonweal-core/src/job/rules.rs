@@ -83,7 +83,8 @@ pub(super) fn broken(checked: &Checked) -> Vec<JobError> {
     };
     rules.metrics();
     rules.stop();
-    rules.cohort();
+    rules.sampling();
+    rules.size();
     rules.training();
     rules.trainer();
     rules.data();
@@ -153,7 +154,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    fn cohort(&mut self) {
+    fn sampling(&mut self) {
         let sampling = self.word("cohort.sampling").unwrap_or_default();
         if sampling == "poisson" && self.value("cohort.target").is_some() {
             let rule = "`cohort.sampling` \"poisson\" takes each client with probability \
@@ -168,16 +169,10 @@ impl<'a> Rules<'a> {
                         `target`, or choose \"uniform\" or \"poisson\"";
             self.refuse("cohort.sampling", rule.to_string());
         }
-        if let (Some(target), Some(minimum)) =
-            (self.number("cohort.target"), self.number("cohort.minimum"))
-            && minimum > target
-        {
-            let rule = format!(
-                "`cohort.minimum` is {minimum} and `cohort.target` is {target}: every round would \
-                 be abandoned; lower `minimum` to at most {target}"
-            );
-            self.refuse("cohort.minimum", rule);
-        }
+    }
+
+    /// A cohort that can never have its minimum, or more clients than there are.
+    fn size(&mut self) {
         let clients = self.number("simulation.clients");
         for path in ["cohort.target", "cohort.minimum"] {
             if let (Some(clients), Some(wanted)) = (clients, self.number(path))
@@ -188,7 +183,29 @@ impl<'a> Rules<'a> {
                      (`simulation.clients`); lower it to at most {clients}"
                 );
                 self.refuse(path, rule);
+                return;
             }
+        }
+        let (wanted, what) = match (self.number("cohort.target"), clients) {
+            (Some(target), _) => (target, format!("`cohort.target` is {target}")),
+            (None, Some(clients)) => {
+                let fraction = self.number("cohort.fraction").unwrap_or(1.0);
+                let wanted = libm::round(fraction * clients).max(1.0);
+                let what = format!("`cohort.fraction` {fraction} of {clients} clients is {wanted}");
+                (wanted, what)
+            }
+            (None, None) => return,
+        };
+        let is_drawn = self.word("cohort.sampling") == Some("poisson");
+        if let Some(minimum) = self.number("cohort.minimum")
+            && minimum > wanted
+            && !is_drawn
+        {
+            let rule = format!(
+                "`cohort.minimum` is {minimum} and {what}: every round would be abandoned; lower \
+                 `minimum` to at most {wanted}"
+            );
+            self.refuse("cohort.minimum", rule);
         }
     }
 
