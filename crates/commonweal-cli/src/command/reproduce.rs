@@ -166,16 +166,18 @@ fn job(
     rate: Option<f64>,
     rounds: Option<f64>,
 ) -> Result<Job, Failure> {
-    let values = [
-        ("training.optimizer.learning_rate", rate),
-        ("rounds", rounds),
-        ("seed", context.global.seed.map(|seed| seed as f64)),
-    ];
-    let overrides = values
-        .iter()
-        .filter_map(|(key, value)| Some(format!("{key}={}", (*value)?)));
-    let overrides: Vec<String> = overrides.collect();
+    let overrides = overrides(context.global.seed, rate, rounds);
     Job::parse_with(published.job, &overrides).map_err(|errors| Failure::Job { path: None, errors })
+}
+
+/// What is set besides the published job.
+fn overrides(seed: Option<u64>, rate: Option<f64>, rounds: Option<f64>) -> Vec<String> {
+    let values = [
+        rate.map(|rate| format!("training.optimizer.learning_rate={rate}")),
+        rounds.map(|rounds| format!("rounds={rounds}")),
+        seed.map(|seed| format!("seed={seed}")),
+    ];
+    values.into_iter().flatten().collect()
 }
 
 /// The result of a run; none if it was interrupted.
@@ -230,4 +232,22 @@ fn text(published: &Published, reproduced: &Reproduced) -> String {
             "not reproduced"
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_that_no_float_holds_is_set_digit_by_digit() {
+        let seed = (1 << 53) + 1;
+        let all = overrides(Some(seed), Some(0.1), Some(40.0));
+        let expected = [
+            "training.optimizer.learning_rate=0.1",
+            "rounds=40",
+            "seed=9007199254740993",
+        ];
+        assert_eq!(all, expected);
+        assert!(overrides(None, None, None).is_empty());
+    }
 }
