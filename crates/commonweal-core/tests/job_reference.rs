@@ -185,7 +185,7 @@ fn the_parser_takes_every_word_of_the_table() {
             let mut overrides = around(key, kind, false);
             overrides.push(format!("{}={value}", place_of(key)));
             let metrics = "\"loss\", \"accuracy\", \"macro_f1\", \"roc_auc\", \"perplexity\", \
-                           \"mean_squared_error\"";
+                           \"mean_squared_error\", \"mean_absolute_error\"";
             if key.path != "evaluation.metrics" {
                 overrides.push(format!("evaluation.metrics=[{metrics}]"));
             }

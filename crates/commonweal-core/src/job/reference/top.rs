@@ -10,6 +10,7 @@ const METRICS: Type = Type::Word(&[
     "roc_auc",
     "perplexity",
     "mean_squared_error",
+    "mean_absolute_error",
 ]);
 
 pub(super) const TOP: &[Key] = &[
