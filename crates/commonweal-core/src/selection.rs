@@ -14,9 +14,6 @@ use crate::{ClientIndex, Entropy, Population, Seed, below, shuffle};
 pub trait Selector: Send + Sync {
     /// The cohort of `round`, from `randomness` that is fresh for this round.
     fn select(&self, population: &Population, round: u64, randomness: Randomness) -> Cohort;
-
-    /// The largest number of clients that a round may configure: fixes the largest weight of each.
-    fn largest_cohort(&self, population: &Population) -> u32;
 }
 
 /// Where a cohort's draw comes from.
@@ -74,7 +71,7 @@ impl Selector for Uniform {
         let mut draw = Permutation::new(population.clients(), randomness);
         let mut invited: Vec<_> = draw
             .by_ref()
-            .take(self.largest_cohort(population) as usize)
+            .take(self.invitations(population) as usize)
             .collect();
         invited.sort_unstable();
         Cohort {
@@ -83,8 +80,11 @@ impl Selector for Uniform {
             reserve: Reserve(Some(draw)),
         }
     }
+}
 
-    fn largest_cohort(&self, population: &Population) -> u32 {
+impl Uniform {
+    /// Clients that are invited at first: the goal with its over-selection, at most all.
+    fn invitations(&self, population: &Population) -> u32 {
         let goal = f64::from(reports(self.size, population));
         let invited = libm::ceil(goal * self.over_selection.max(1.0));
         (invited as u32).min(population.clients())
@@ -115,10 +115,6 @@ impl Selector for Poisson {
             reserve: Reserve::none(),
         }
     }
-
-    fn largest_cohort(&self, population: &Population) -> u32 {
-        population.clients()
-    }
 }
 
 /// Every client in every round.
@@ -132,10 +128,6 @@ impl Selector for All {
             goal: population.clients(),
             reserve: Reserve::none(),
         }
-    }
-
-    fn largest_cohort(&self, population: &Population) -> u32 {
-        population.clients()
     }
 }
 
