@@ -215,7 +215,7 @@ fn spec() -> RunSpec {
         size: CohortSize::Target(1000),
         over_selection: 1.0,
     };
-    let mut strategy = Strategy::fed_avg(selector, plan);
+    let mut strategy = Strategy::fed_avg(Box::new(selector), plan, 1.0);
     strategy.schedule = Schedule {
         decay: Decay::Constant,
         warmup_rounds: 0,

@@ -25,34 +25,34 @@ pub struct Strategy {
 
 impl Strategy {
     /// FederatedAveraging: local training as planned, and the weighted mean of the local models (McMahan et al.
-    /// 2017, arXiv:1602.05629, algorithm 1).
-    pub fn fed_avg(selector: impl Selector + 'static, plan: TrainPlan) -> Self {
+    /// 2017, arXiv:1602.05629, algorithm 1, where the server's `learning_rate` is 1).
+    pub fn fed_avg(selector: Box<dyn Selector>, plan: TrainPlan, learning_rate: f32) -> Self {
         Self {
-            selector: Box::new(selector),
+            selector,
             plan,
             schedule: Schedule {
                 decay: Decay::Constant,
                 warmup_rounds: 0,
             },
             rule: Rule::Sum(Arc::new(Mean)),
-            optimizer: Box::new(ServerSgd { learning_rate: 1.0 }),
+            optimizer: Box::new(ServerSgd { learning_rate }),
         }
     }
 
     /// FederatedSGD: one step on all rows of each client (the same paper, E = 1 and B = ∞).
-    pub fn fed_sgd(selector: impl Selector + 'static, plan: TrainPlan) -> Self {
+    pub fn fed_sgd(selector: Box<dyn Selector>, plan: TrainPlan, learning_rate: f32) -> Self {
         let plan = TrainPlan {
             epochs: 1,
             steps: None,
             batch_size: None,
             ..plan
         };
-        Self::fed_avg(selector, plan)
+        Self::fed_avg(selector, plan, learning_rate)
     }
 
     /// FedAvg with momentum on the server (Hsu et al. 2019, arXiv:1909.06335).
     pub fn fed_avg_momentum(
-        selector: impl Selector + 'static,
+        selector: Box<dyn Selector>,
         plan: TrainPlan,
         learning_rate: f32,
         momentum: f32,
@@ -60,7 +60,7 @@ impl Strategy {
         let optimizer = Box::new(ServerMomentum::new(learning_rate, momentum));
         Self {
             optimizer,
-            ..Self::fed_avg(selector, plan)
+            ..Self::fed_avg(selector, plan, learning_rate)
         }
     }
 

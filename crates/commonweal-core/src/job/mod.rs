@@ -34,7 +34,7 @@ pub use model::{Activation, Layer, Model, ModelKind};
 pub use reference::reference;
 pub use schedule::{Decay, Schedule};
 pub use simulation::{Baseline, Partition, Population, Simulation, TrainerSpec};
-pub use strategy::{AggregatorSpec, StrategyKind, StrategySpec, WeightingSpec};
+pub use strategy::{AggregatorSpec, StrategyKind, StrategySpec};
 pub use training::{
     BUILT_IN_TRAINER, BatchSize, ClassWeights, LocalLength, LocalOptimizerSpec, Training,
 };

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Weighting;
+
 /// Aggregation and the server's step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StrategySpec {
     /// The algorithm.
     pub kind: StrategyKind,
     /// How much a client's update counts.
-    pub weighting: WeightingSpec,
+    pub weighting: Weighting,
     /// Times the mean update, above 0.
     pub server_learning_rate: f64,
     /// 0 ≤ m < 1; above 0 with `fed_avgm` only.
@@ -29,16 +31,6 @@ pub enum StrategyKind {
     /// FedAvg with momentum on the server (Hsu et al. 2019, arXiv:1909.06335).
     #[serde(rename = "fed_avgm")]
     FedAvgM,
-}
-
-/// How much a client's update counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WeightingSpec {
-    /// By its training rows.
-    Examples,
-    /// All alike.
-    Uniform,
 }
 
 /// How updates become one.

@@ -8,12 +8,11 @@ use alloc::vec::Vec;
 use super::RunSpec;
 use crate::job::{
     AggregatorSpec, BatchSize, ClassWeights, CohortSize, CohortSpec, Job, LocalLength, Sampling,
-    StrategyKind, WeightingSpec,
+    StrategyKind,
 };
 use crate::{
-    All, ClientPipeline, CoordinateMedian, Digest, Mean, MetricError, MetricSpec, Poisson,
-    Quantizer, QuantizerError, Rule, Seed, Selector, ServerMomentum, ServerOptimizer, ServerSgd,
-    Strategy, TrainPlan, Uniform, Weighting,
+    All, ClientPipeline, Digest, MetricError, MetricSpec, Poisson, Quantizer, QuantizerError, Seed,
+    Selector, Strategy, TrainPlan, Uniform,
 };
 
 /// What a job leaves open until its data are known.
@@ -85,22 +84,22 @@ impl Strategy {
     pub fn of_job(job: &Job, class_rows: &[u64]) -> Result<Self, RunSpecError> {
         let spec = &job.strategy;
         let learning_rate = spec.server_learning_rate as f32;
-        let optimizer: Box<dyn ServerOptimizer> = match spec.kind {
-            StrategyKind::FedAvg | StrategyKind::FedSgd => Box::new(ServerSgd { learning_rate }),
-            StrategyKind::FedAvgM => Box::new(ServerMomentum::new(
-                learning_rate,
-                spec.server_momentum as f32,
-            )),
+        let (selector, plan) = (selector(&job.cohort)?, plan(job, class_rows)?);
+        let strategy = match spec.kind {
+            StrategyKind::FedAvg => Self::fed_avg(selector, plan, learning_rate),
+            StrategyKind::FedSgd => Self::fed_sgd(selector, plan, learning_rate),
+            StrategyKind::FedAvgM => {
+                let momentum = spec.server_momentum as f32;
+                Self::fed_avg_momentum(selector, plan, learning_rate, momentum)
+            }
+        };
+        let strategy = match spec.aggregator {
+            AggregatorSpec::Mean => strategy,
+            AggregatorSpec::Median => strategy.with_median(),
         };
         Ok(Self {
-            selector: selector(&job.cohort)?,
-            plan: plan(job, class_rows)?,
             schedule: job.training.schedule.clone(),
-            rule: match spec.aggregator {
-                AggregatorSpec::Mean => Rule::Sum(Arc::new(Mean)),
-                AggregatorSpec::Median => Rule::Whole(Arc::new(CoordinateMedian)),
-            },
-            optimizer,
+            ..strategy
         })
     }
 }
@@ -119,7 +118,6 @@ fn selector(spec: &CohortSpec) -> Result<Box<dyn Selector>, RunSpecError> {
 
 fn plan(job: &Job, class_rows: &[u64]) -> Result<TrainPlan, RunSpecError> {
     let training = &job.training;
-    let is_fed_sgd = job.strategy.kind == StrategyKind::FedSgd;
     let (epochs, steps) = match training.length {
         LocalLength::Epochs(epochs) => (epochs, None),
         LocalLength::Steps(steps) => (1, Some(steps)),
@@ -129,19 +127,16 @@ fn plan(job: &Job, class_rows: &[u64]) -> Result<TrainPlan, RunSpecError> {
         BatchSize::All => None,
     };
     Ok(TrainPlan {
-        epochs: if is_fed_sgd { 1 } else { epochs },
-        steps: steps.filter(|_| !is_fed_sgd),
-        batch_size: batch_size.filter(|_| !is_fed_sgd),
+        epochs,
+        steps,
+        batch_size,
         optimizer: training.optimizer.rule(),
         learning_rate: training.optimizer.learning_rate() as f32,
         class_weights: match &training.class_weights {
             Some(weights) => Some(weights.factors(class_rows)?),
             None => None,
         },
-        weighting: match job.strategy.weighting {
-            WeightingSpec::Examples => Weighting::Examples,
-            WeightingSpec::Uniform => Weighting::Uniform,
-        },
+        weighting: job.strategy.weighting,
         metrics: Arc::new(MetricSpec::loss()),
         pipeline: ClientPipeline::plain(Quantizer::new(training.max_abs_update)?),
     })

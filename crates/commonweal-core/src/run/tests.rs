@@ -45,7 +45,7 @@ fn spec(rounds: u64) -> RunSpec {
         size: CohortSize::Target(4),
         over_selection: 1.0,
     };
-    let mut strategy = Strategy::fed_avg_momentum(selector, plan, 1.0, 0.5);
+    let mut strategy = Strategy::fed_avg_momentum(Box::new(selector), plan, 1.0, 0.5);
     strategy.schedule = Schedule {
         decay: Decay::Exponential { factor: 0.9 },
         warmup_rounds: 0,
