@@ -55,7 +55,7 @@ pub use pipeline::{
     Aggregate, AggregateError, ClientPipeline, ExtraSpec, ProtectError, Quantizer, QuantizerError,
     Rule, ServerPipeline,
 };
-pub use plan::{EvaluatePlan, EvaluateRows, LocalOptimizer, TrainPlan};
+pub use plan::{EvaluatePlan, LocalOptimizer, TrainPlan};
 pub use population::{ClientIndex, Population, PopulationError};
 pub use prepare::{
     ColumnFound, ColumnSpec, Found, PrepareError, PrepareSpec, PrepareSums, Prepared, Statistic,

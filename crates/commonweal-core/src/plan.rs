@@ -79,16 +79,4 @@ impl LocalOptimizer {
 pub struct EvaluatePlan {
     /// What is measured.
     pub metrics: Arc<MetricSpec>,
-    /// Which of the client's rows.
-    pub rows: EvaluateRows,
-}
-
-/// Which rows of a client an evaluation looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EvaluateRows {
-    /// Those held out for testing.
-    Test,
-    /// Those trained on.
-    Train,
 }

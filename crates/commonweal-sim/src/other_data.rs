@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use commonweal_core::job::{Data, DataSource, Files};
 use commonweal_core::{
-    ClientName, ClientRows, ClientState, EvaluatePlan, EvaluateRows, MetricSpec, ModelVersion,
-    NameError, Prepared, Seed, Stage, Task, TaskId, TaskKind, TrainError, Trainer,
+    ClientName, ClientRows, ClientState, EvaluatePlan, MetricSpec, ModelVersion, NameError,
+    Prepared, Seed, Stage, Task, TaskId, TaskKind, TrainError, Trainer,
 };
 use commonweal_data::{ApplyError, Dataset, Preparation, Target};
 use commonweal_train::BuiltInTrainer;
@@ -90,7 +90,6 @@ impl FinishedRun {
         let metrics = Arc::new(MetricSpec::new(kinds, classes).map_err(TrainError::from)?);
         let plan = EvaluatePlan {
             metrics: Arc::clone(&metrics),
-            rows: EvaluateRows::Test,
         };
         let task = self.task(&plan);
         let client = ClientName::try_from("rows")?;

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use commonweal_core::{
-    ClientRows, ClientState, ClientUpdate, Entropy, EvaluatePlan, EvaluateRows, Flow, MetricSums,
-    Parameters, Progress, Purpose, Scope, SeedRng, Task, TrainError, TrainPlan, Trainer, shuffle,
+    ClientRows, ClientState, ClientUpdate, Entropy, EvaluatePlan, Flow, MetricSums, Parameters,
+    Progress, Purpose, Scope, SeedRng, Task, TrainError, TrainPlan, Trainer, shuffle,
 };
 use commonweal_data::Dataset;
 use commonweal_kernels::norm;
@@ -232,10 +232,7 @@ impl Trainer for BuiltInTrainer {
         progress: &mut dyn Progress,
     ) -> Result<MetricSums, TrainError> {
         self.check(model, None)?;
-        let rows = match plan.rows {
-            EvaluateRows::Test => data.test,
-            EvaluateRows::Train => data.train,
-        };
+        let rows = data.test;
         self.reserve(rows.len());
         self.local.clear();
         self.local.extend_from_slice(model.values());

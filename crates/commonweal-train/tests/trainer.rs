@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use commonweal_core::job::{self, Activation, Layer, ModelKind};
 use commonweal_core::{
-    ClientName, ClientPipeline, ClientRows, ClientState, ClientUpdate, Entropy, EvaluatePlan,
-    EvaluateRows, Flow, LocalOptimizer, MetricKind, MetricSpec, MetricSums, ModelVersion,
-    Parameters, Progress, Quantizer, Scope, Seed, Stage, Task, TaskId, TaskKind, TrainError,
-    TrainPlan, Trainer, Weighting,
+    ClientName, ClientPipeline, ClientRows, ClientState, ClientUpdate, Entropy, EvaluatePlan, Flow,
+    LocalOptimizer, MetricKind, MetricSpec, MetricSums, ModelVersion, Parameters, Progress,
+    Quantizer, Scope, Seed, Stage, Task, TaskId, TaskKind, TrainError, TrainPlan, Trainer,
+    Weighting,
 };
 use commonweal_data::{Dataset, Features, Floats, Roster, Targets};
 use commonweal_train::{BuiltInTrainer, Model};
@@ -120,7 +120,6 @@ fn evaluate(
     let client = ClientName::try_from("client").unwrap();
     let plan = EvaluatePlan {
         metrics: Arc::new(spec.clone()),
-        rows: EvaluateRows::Test,
     };
     let task = task(TaskKind::Evaluate(Arc::new(plan.clone())));
     let data = ClientRows {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use commonweal_core::{
-    ClientRows, ClientState, ClientUpdate, Entropy, EvaluatePlan, EvaluateRows, Layout, MetricSpec,
-    MetricSums, Parameters, Progress, Seed, Task, TrainError, TrainPlan, Trainer,
+    ClientRows, ClientState, ClientUpdate, Entropy, EvaluatePlan, Layout, MetricSpec, MetricSums,
+    Parameters, Progress, Seed, Task, TrainError, TrainPlan, Trainer,
 };
 
 use crate::body::{self, BodyError, STATE_VERSION};
@@ -196,10 +196,7 @@ impl Trainer for WorkerTrainer {
         state: &ClientState,
         progress: &mut dyn Progress,
     ) -> Result<MetricSums, TrainError> {
-        let rows = match plan.rows {
-            EvaluateRows::Test => data.test,
-            EvaluateRows::Train => data.train,
-        };
+        let rows = data.test;
         if rows.is_empty() {
             return Ok(plan.metrics.zero());
         }

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::job::CohortSize;
 use crate::{
-    Entropy, EvaluatePlan, EvaluateRows, MetricSpec, PlainReporting, Randomness, Reserve, Selector,
-    Session, SessionAction, Stage, Uniform,
+    Entropy, EvaluatePlan, MetricSpec, PlainReporting, Randomness, Reserve, Selector, Session,
+    SessionAction, Stage, Uniform,
 };
 
 const TASK: TaskId = TaskId {
@@ -31,7 +31,6 @@ fn spec(cohort: Cohort, minimum: u32) -> RoundSpec {
     let metrics = Arc::new(MetricSpec::loss());
     let plan = EvaluatePlan {
         metrics: Arc::clone(&metrics),
-        rows: EvaluateRows::Test,
     };
     RoundSpec {
         task: TASK,

@@ -26,9 +26,9 @@ pub use stop::{Best, Judge};
 use crate::job::Stop;
 use crate::{
     Abandoned, Accumulator, Aggregate, AggregateError, All, Committed, Digest, Entropy,
-    EvaluatePlan, EvaluateRows, Fold, MetricKind, MetricSpec, ModelVersion, Parameters,
-    PlainReporting, Population, Purpose, Randomness, Round, RoundSpec, Seed, Selector,
-    ServerPipeline, Stage, Strategy, TaskId, TaskKind, Time, TrainPlan, Weight,
+    EvaluatePlan, Fold, MetricKind, MetricSpec, ModelVersion, Parameters, PlainReporting,
+    Population, Purpose, Randomness, Round, RoundSpec, Seed, Selector, ServerPipeline, Stage,
+    Strategy, TaskId, TaskKind, Time, TrainPlan, Weight,
 };
 
 /// What a run is made of besides its model.
@@ -148,7 +148,6 @@ impl Run {
         let metrics = Arc::clone(&self.spec.metrics);
         let plan = EvaluatePlan {
             metrics: Arc::clone(&metrics),
-            rows: EvaluateRows::Test,
         };
         let randomness = Randomness::Public(self.spec.seed.clone());
         let cohort = All.select(population, self.state.round, randomness);

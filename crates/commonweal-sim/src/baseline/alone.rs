@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use commonweal_core::{
-    ClientName, ClientRows, ClientState, EvaluatePlan, EvaluateRows, Flow, MetricSpec, MetricSums,
-    ModelVersion, Parameters, Progress, Purpose, Seed, Stage, Task, TaskId, TaskKind, TrainError,
-    TrainPlan,
+    ClientName, ClientRows, ClientState, EvaluatePlan, Flow, MetricSpec, MetricSums, ModelVersion,
+    Parameters, Progress, Purpose, Seed, Stage, Task, TaskId, TaskKind, TrainError, TrainPlan,
 };
 
 use crate::crew::Slot;
@@ -78,10 +77,7 @@ impl Setting<'_> {
         if rows.is_empty() {
             return Ok(metrics.zero());
         }
-        let plan = Arc::new(EvaluatePlan {
-            metrics,
-            rows: EvaluateRows::Test,
-        });
+        let plan = Arc::new(EvaluatePlan { metrics });
         let task = self.task(
             0,
             name,

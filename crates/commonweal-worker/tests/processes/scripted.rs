@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 use commonweal_core::job::TrainerSpec;
 use commonweal_core::{
     ClientName, ClientPipeline, ClientRows, ClientState, ClientUpdate, Entropy, EvaluatePlan,
-    EvaluateRows, ExportType, Layout, LocalOptimizer, MetricKind, MetricSpec, MetricSums,
-    ModelVersion, Parameters, Progress, Quantizer, Scope, Seed, Stage, Task, TaskId, TaskKind,
-    TensorSpec, TrainError, TrainPlan, Trainer, Weighting,
+    ExportType, Layout, LocalOptimizer, MetricKind, MetricSpec, MetricSums, ModelVersion,
+    Parameters, Progress, Quantizer, Scope, Seed, Stage, Task, TaskId, TaskKind, TensorSpec,
+    TrainError, TrainPlan, Trainer, Weighting,
 };
 use commonweal_worker::{DataSet, Dtype, Frame, Limits, WorkerTrainer, Workers};
 use safetensors::tensor::TensorView;
@@ -106,7 +106,6 @@ impl Scripted {
         let name = ClientName::try_from(client).unwrap();
         let plan = EvaluatePlan {
             metrics: Arc::new(metrics),
-            rows: EvaluateRows::Test,
         };
         let task = task(Stage::Evaluate, TaskKind::Evaluate(Arc::new(plan.clone())));
         self.trainer
