@@ -3,13 +3,17 @@
 use alloc::sync::Arc;
 use core::fmt;
 
-use crate::{EvaluatePlan, ModelVersion, PrepareSpec, Seed, Time, TrainPlan};
+use crate::{Digest, EvaluatePlan, ModelVersion, PrepareSpec, Seed, Time, TrainPlan};
 
 /// One task for one client of one round.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// What the task is called; with the client's name, the key under which it is done once.
     pub id: TaskId,
+    /// The job, as the digest that the clients' owners accepted.
+    pub manifest: Digest,
+    /// What `prepare` found, as a digest; `None` if nothing was asked, or is only being asked now.
+    pub prepared: Option<Digest>,
     /// The model it starts from.
     pub base: ModelVersion,
     /// The client's own derived seed.

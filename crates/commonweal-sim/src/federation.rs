@@ -87,11 +87,16 @@ impl Federation {
     pub(crate) fn run_spec(&self) -> Result<RunSpec, SimulationError> {
         let known = Known {
             manifest: self.manifest.digest(),
-            prepared: self.is_prepared.then(|| self.prepared.digest()),
+            prepared: self.prepared_digest(),
             class_rows: self.class_rows(),
             instruction_set: instruction_set().to_string(),
         };
         Ok(RunSpec::of_job(&self.job, known)?)
+    }
+
+    /// What `prepare` found, as a digest; `None` if nothing was asked.
+    pub(crate) fn prepared_digest(&self) -> Option<Digest> {
+        self.is_prepared.then(|| self.prepared.digest())
     }
 
     /// Training rows of each class; empty if the target is a number.
@@ -161,6 +166,7 @@ fn prepare(
     let (minimum, population) = (job.cohort.minimum, partition.population());
     let round = open_prepare(
         Arc::clone(&spec),
+        manifest,
         population,
         minimum,
         None,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use commonweal_core::job::{Data, DataSource, Files};
+use commonweal_core::job::{Data, DataSource, Files, Manifest};
 use commonweal_core::{
     ClientName, ClientRows, ClientState, EvaluatePlan, MetricSpec, ModelVersion, NameError,
     Prepared, Seed, Stage, Task, TaskId, TaskKind, TrainError, Trainer,
@@ -76,7 +76,8 @@ impl FinishedRun {
     /// [`RowsError`]: the data cannot be read, or do not fit the model.
     pub fn evaluate_on(&self, path: &Path) -> Result<Measured, RowsError> {
         let (model, parameters) = self.model()?;
-        let data = self.read(path)?;
+        let prepared: Prepared = read_json(&self.folder().prepared())?;
+        let data = self.read(path, &prepared)?;
         if data.shape() != self.input().example() {
             let path = path.display().to_string();
             return Err(RowsError::OtherShape { path });
@@ -91,7 +92,7 @@ impl FinishedRun {
         let plan = EvaluatePlan {
             metrics: Arc::clone(&metrics),
         };
-        let task = self.task(&plan);
+        let task = self.task(&plan, &prepared);
         let client = ClientName::try_from("rows")?;
         let own = ClientRows {
             client: &client,
@@ -132,7 +133,7 @@ impl FinishedRun {
         Ok(OwnRows { data, predictions })
     }
 
-    fn read(&self, path: &Path) -> Result<Dataset, RowsError> {
+    fn read(&self, path: &Path, prepared: &Prepared) -> Result<Dataset, RowsError> {
         if path.is_file() {
             let bytes = file::read_bytes(path).map_err(SimulationError::from)?;
             if let Some(table) = self.input().labelled(&bytes)? {
@@ -149,18 +150,19 @@ impl FinishedRun {
         };
         let environment: &Environment = self.environment();
         let source = read_source(&section, environment)?;
-        let prepared: Prepared = read_json(&self.folder().prepared())?;
         let preparation = Preparation::new(&source, &section).map_err(SimulationError::from)?;
-        Ok(preparation.apply(&source, &prepared)?)
+        Ok(preparation.apply(&source, prepared)?)
     }
 
-    fn task(&self, plan: &EvaluatePlan) -> Task {
+    fn task(&self, plan: &EvaluatePlan, prepared: &Prepared) -> Task {
         Task {
             id: TaskId {
                 round: 0,
                 stage: Stage::Evaluate,
                 attempt: 0,
             },
+            manifest: Manifest::of(self.job()).digest(),
+            prepared: (!prepared.columns.is_empty()).then(|| prepared.digest()),
             base: ModelVersion(0),
             seed: Seed::from(self.job().seed),
             deadline: None,

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use commonweal_core::job::{self, ModelKind};
 use commonweal_core::{
-    ClientName, ClientPipeline, ClientRows, ClientState, Entropy, LocalOptimizer, MetricSpec,
-    ModelVersion, Quantizer, Seed, Stage, Task, TaskId, TaskKind, TrainPlan, Trainer, Weighting,
+    ClientName, ClientPipeline, ClientRows, ClientState, Digest, Entropy, LocalOptimizer,
+    MetricSpec, ModelVersion, Quantizer, Seed, Stage, Task, TaskId, TaskKind, TrainPlan, Trainer,
+    Weighting,
 };
 use commonweal_data::{Bytes, Dataset, Features, Roster, Targets};
 use commonweal_train::fixture::Fixture;
@@ -85,6 +86,8 @@ fn softmax_client() {
             stage: Stage::Train,
             attempt: 0,
         },
+        manifest: Digest::of(b"job"),
+        prepared: None,
         base: ModelVersion(0),
         seed: Seed::from(1),
         deadline: None,

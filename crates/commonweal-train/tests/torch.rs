@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use commonweal_core::job::{self, Activation, Layer, ModelKind};
 use commonweal_core::{
-    ClientName, ClientPipeline, ClientRows, ClientState, Entropy, LocalOptimizer, MetricKind,
-    MetricSpec, ModelVersion, Parameters, Quantizer, Seed, Stage, Task, TaskId, TaskKind,
-    TrainPlan, Trainer, Weighting,
+    ClientName, ClientPipeline, ClientRows, ClientState, Digest, Entropy, LocalOptimizer,
+    MetricKind, MetricSpec, ModelVersion, Parameters, Quantizer, Seed, Stage, Task, TaskId,
+    TaskKind, TrainPlan, Trainer, Weighting,
 };
 use commonweal_data::{Dataset, Features, Floats, Roster, Targets, Tokens, Vocabulary};
 use commonweal_train::{BuiltInTrainer, Model};
@@ -187,6 +187,8 @@ fn mean_loss(
             stage: Stage::Train,
             attempt: 0,
         },
+        manifest: Digest::of(b"job"),
+        prepared: None,
         base: ModelVersion(0),
         seed: Seed::from(1),
         deadline: None,

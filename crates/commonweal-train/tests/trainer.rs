@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use commonweal_core::job::{self, Activation, Layer, ModelKind};
 use commonweal_core::{
-    ClientName, ClientPipeline, ClientRows, ClientState, ClientUpdate, Entropy, EvaluatePlan, Flow,
-    LocalOptimizer, MetricKind, MetricSpec, MetricSums, ModelVersion, Parameters, Progress,
-    Quantizer, Scope, Seed, Stage, Task, TaskId, TaskKind, TrainError, TrainPlan, Trainer,
-    Weighting,
+    ClientName, ClientPipeline, ClientRows, ClientState, ClientUpdate, Digest, Entropy,
+    EvaluatePlan, Flow, LocalOptimizer, MetricKind, MetricSpec, MetricSums, ModelVersion,
+    Parameters, Progress, Quantizer, Scope, Seed, Stage, Task, TaskId, TaskKind, TrainError,
+    TrainPlan, Trainer, Weighting,
 };
 use commonweal_data::{Dataset, Features, Floats, Roster, Targets};
 use commonweal_train::{BuiltInTrainer, Model};
@@ -65,6 +65,8 @@ fn task(kind: TaskKind) -> Task {
             stage: Stage::Train,
             attempt: 0,
         },
+        manifest: Digest::of(b"job"),
+        prepared: None,
         base: ModelVersion(0),
         seed: Seed::from(5),
         deadline: None,

@@ -439,6 +439,8 @@ impl Round {
         let name = self.spec.population.name(client);
         Task {
             id: self.spec.task,
+            manifest: self.spec.manifest,
+            prepared: self.spec.prepared,
             base: self.spec.base,
             seed: self
                 .spec

@@ -18,8 +18,8 @@ use alloc::vec::Vec;
 pub use machine::Round;
 
 use crate::{
-    ClientIndex, Cohort, Fold, ModelVersion, Payload, Population, Refusal, Seed, Step, Task,
-    TaskId, TaskKind, Time,
+    ClientIndex, Cohort, Digest, Fold, ModelVersion, Payload, Population, Refusal, Seed, Step,
+    Task, TaskId, TaskKind, Time,
 };
 
 /// What a round is about.
@@ -27,6 +27,10 @@ use crate::{
 pub struct RoundSpec {
     /// What its task is called.
     pub task: TaskId,
+    /// The job, as a digest.
+    pub manifest: Digest,
+    /// What `prepare` found, as a digest; `None` if nothing was asked before this round.
+    pub prepared: Option<Digest>,
     /// What its clients do.
     pub kind: TaskKind,
     /// How their reports are verified and folded.

@@ -343,6 +343,8 @@ impl Run {
         let is_training = stage == Stage::Train;
         let spec = RoundSpec {
             task: self.task_id(stage),
+            manifest: self.spec.manifest,
+            prepared: self.spec.prepared,
             kind,
             fold,
             base: self.state.version,

@@ -4,14 +4,15 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use crate::{
-    All, Entropy, Fold, ModelVersion, PlainReporting, Population, PrepareSpec, Randomness, Round,
-    RoundSpec, Seed, Selector, Stage, TaskId, TaskKind, Time,
+    All, Digest, Entropy, Fold, ModelVersion, PlainReporting, Population, PrepareSpec, Randomness,
+    Round, RoundSpec, Seed, Selector, Stage, TaskId, TaskKind, Time,
 };
 
 /// Opens the one round of `prepare`, asked of all clients before a run begins: its model may depend on what is
-/// found. `minimum` is the fewest clients whose sums are used.
+/// found. `manifest` is the job's digest, `minimum` the fewest clients whose sums are used.
 pub fn open_prepare(
     spec: Arc<PrepareSpec>,
+    manifest: Digest,
     population: &Population,
     minimum: u32,
     round_ms: Option<u64>,
@@ -28,6 +29,8 @@ pub fn open_prepare(
             stage: Stage::Prepare,
             attempt: 0,
         },
+        manifest,
+        prepared: None,
         kind: TaskKind::Prepare(spec),
         fold,
         base: ModelVersion(0),

@@ -148,12 +148,19 @@ fn drive(
     }
 }
 
+/// What comes next of a run; `None` at its end.
+fn open(run: &Run) -> Option<Round> {
+    match run.next() {
+        Next::Train => Some(run.open_round(&population(), None, entropy(), Time::START)),
+        Next::Evaluate => Some(run.open_evaluation(&population(), entropy(), Time::START)),
+        Next::End(_) => None,
+    }
+}
+
 /// One step of a run; `false` at its end.
 fn advance(run: &mut Run, fails: impl Fn(ClientIndex) -> bool) -> bool {
-    let round = match run.next() {
-        Next::Train => run.open_round(&population(), None, entropy(), Time::START),
-        Next::Evaluate => run.open_evaluation(&population(), entropy(), Time::START),
-        Next::End(_) => return false,
+    let Some(round) = open(run) else {
+        return false;
     };
     let stage = round.task().stage;
     let now = run.time().after_ms(10);
@@ -360,6 +367,26 @@ fn the_largest_weight_of_a_plan_fits_the_cohort() {
 }
 
 #[test]
+fn every_task_names_the_job_and_what_prepare_found() {
+    let mut run = new_run(2);
+    while let Some(mut round) = open(&run) {
+        while let Some(action) = round.poll_action() {
+            match action {
+                Action::Invite { client } => round
+                    .handle(Event::CheckIn { client }, Time::START)
+                    .unwrap(),
+                Action::Configure { task, .. } => {
+                    assert_eq!(task.manifest, run.spec().manifest);
+                    assert_eq!(task.prepared, run.spec().prepared);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        advance(&mut run, |_| false);
+    }
+}
+
+#[test]
 fn a_snapshot_with_any_byte_changed_or_missing_is_refused() {
     let mut run = new_run(3);
     while advance(&mut run, |_| false) {}
@@ -436,6 +463,7 @@ fn prepare_sums_up_every_client_through_a_round() {
     });
     let mut round = open_prepare(
         Arc::clone(&spec),
+        Digest::of(b"job"),
         &population(),
         1,
         None,
@@ -448,6 +476,7 @@ fn prepare_sums_up_every_client_through_a_round() {
         let event = match action {
             Action::Invite { client } => Event::CheckIn { client },
             Action::Configure { client, task } => {
+                assert_eq!((task.manifest, task.prepared), (Digest::of(b"job"), None));
                 let mut sums = crate::PrepareSums::of_client(&spec, 1);
                 sums.observe_number(&spec, 0, client.0 as f32).unwrap();
                 let message = Payload::prepare(task.base, &sums);

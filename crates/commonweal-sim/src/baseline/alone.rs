@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use commonweal_core::{
-    ClientName, ClientRows, ClientState, EvaluatePlan, Flow, MetricSpec, MetricSums, ModelVersion,
-    Parameters, Progress, Purpose, Seed, Stage, Task, TaskId, TaskKind, TrainError, TrainPlan,
+    ClientName, ClientRows, ClientState, Digest, EvaluatePlan, Flow, MetricSpec, MetricSums,
+    ModelVersion, Parameters, Progress, Purpose, Seed, Stage, Task, TaskId, TaskKind, TrainError,
+    TrainPlan,
 };
 
 use crate::crew::Slot;
 
 /// What all baselines of a seed share.
 pub(crate) struct Setting<'a> {
+    pub(crate) manifest: Digest,
+    pub(crate) prepared: Option<Digest>,
     pub(crate) metrics: Arc<MetricSpec>,
     pub(crate) initial: &'a Parameters,
     pub(crate) seed: Seed,
@@ -110,6 +113,8 @@ impl Setting<'_> {
                 stage,
                 attempt: 0,
             },
+            manifest: self.manifest,
+            prepared: self.prepared,
             base: ModelVersion(piece.saturating_sub(1)),
             seed: self.seed.derive(Purpose::Baseline, piece, Some(name)),
             deadline: None,

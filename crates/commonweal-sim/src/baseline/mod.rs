@@ -148,6 +148,8 @@ impl<'a> Comparison<'a> {
         Self {
             federation,
             setting: Setting {
+                manifest: federation.manifest.digest(),
+                prepared: federation.prepared_digest(),
                 metrics: Arc::clone(&spec.metrics),
                 initial,
                 seed,

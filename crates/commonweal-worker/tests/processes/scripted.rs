@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 
 use commonweal_core::job::TrainerSpec;
 use commonweal_core::{
-    ClientName, ClientPipeline, ClientRows, ClientState, ClientUpdate, Entropy, EvaluatePlan,
-    ExportType, Layout, LocalOptimizer, MetricKind, MetricSpec, MetricSums, ModelVersion,
-    Parameters, Progress, Quantizer, Scope, Seed, Stage, Task, TaskId, TaskKind, TensorSpec,
-    TrainError, TrainPlan, Trainer, Weighting,
+    ClientName, ClientPipeline, ClientRows, ClientState, ClientUpdate, Digest, Entropy,
+    EvaluatePlan, ExportType, Layout, LocalOptimizer, MetricKind, MetricSpec, MetricSums,
+    ModelVersion, Parameters, Progress, Quantizer, Scope, Seed, Stage, Task, TaskId, TaskKind,
+    TensorSpec, TrainError, TrainPlan, Trainer, Weighting,
 };
 use commonweal_worker::{DataSet, Dtype, Frame, Limits, WorkerTrainer, Workers};
 use safetensors::tensor::TensorView;
@@ -175,6 +175,8 @@ fn task(stage: Stage, kind: TaskKind) -> Task {
             stage,
             attempt: 0,
         },
+        manifest: Digest::of(b"job"),
+        prepared: None,
         base: ModelVersion(2),
         seed: Seed::from_bytes([0xab; 32]),
         deadline: None,
