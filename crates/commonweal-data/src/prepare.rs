@@ -106,15 +106,30 @@ impl Preparation {
             Source::Table(table) => preparation.ask_table(table),
             Source::Numbers(dataset) => preparation.ask_numbers(dataset),
         }
-        if preparation.classes.is_none() && source.roster().labels().is_some() {
-            let column = match source {
-                Source::Table(table) => table.schema().label.as_ref().map(|one| one.column.clone()),
-                Source::Numbers(_) => None,
-            };
-            let name = column.unwrap_or_else(|| "classes".to_owned());
-            preparation.ask(Asked::Classes, name, Statistic::Levels);
+        if preparation.classes.is_none() {
+            preparation.ask_classes(source);
         }
         Ok(preparation)
+    }
+
+    /// Asks for the training rows of each class also where the job declares the classes.
+    #[must_use]
+    pub fn counting_classes(mut self, source: &Source) -> Self {
+        if !self.asked.contains(&Asked::Classes) {
+            self.ask_classes(source);
+        }
+        self
+    }
+
+    /// Training rows of each class over all clients, in the order of the classes; `None` if they were not
+    /// asked for.
+    pub fn class_rows(&self, found: &Prepared) -> Option<Vec<u64>> {
+        let counts = self.answer(Asked::Classes, found)?;
+        let rows = |class: &String| {
+            let at = counts.binary_search_by(|(level, _)| level.cmp(class));
+            at.map_or(0, |at| counts[at].1)
+        };
+        Some(self.classes(found)?.iter().map(rows).collect())
     }
 
     /// The columns to sum up.
@@ -298,6 +313,18 @@ impl Preparation {
         self.spec.columns.push(ColumnSpec { name, statistic });
     }
 
+    fn ask_classes(&mut self, source: &Source) {
+        if source.roster().labels().is_none() {
+            return;
+        }
+        let column = match source {
+            Source::Table(table) => table.schema().label.as_ref().map(|one| one.column.clone()),
+            Source::Numbers(_) => None,
+        };
+        let name = column.unwrap_or_else(|| "classes".to_owned());
+        self.ask(Asked::Classes, name, Statistic::Levels);
+    }
+
     fn ask_table(&mut self, table: &Table) {
         for (index, feature) in table.schema().features.iter().enumerate() {
             let fills = matches!(feature.missing, Missing::Mean | Missing::Indicator);
@@ -465,6 +492,8 @@ mod tests {
             .expect("there are rows");
         let dataset = preparation.apply(&source, &found).expect("one spec");
         assert_eq!(rows(&dataset)[2], [98.0, 0.0, 0.0]);
+        // The class that only the test row has is known and has no training rows.
+        assert_eq!(preparation.class_rows(&found), Some(vec![2, 0]));
         assert_eq!(dataset.shape().target, crate::Target::Classes(2));
     }
 
@@ -484,6 +513,27 @@ mod tests {
             assert!(preparation.apply(&source, &found).is_err());
             assert!(preparation.apply_to(&source, &found, [1]).is_err());
         }
+    }
+
+    #[test]
+    fn training_rows_of_declared_classes_are_summed_over_clients_when_asked_for() {
+        let data = data("label = \"y\"\nclasses = [\"b\", \"never\", \"a\"]\nmissing = \"mean\"");
+        let source = table(FILE, &data);
+        let silent = Preparation::new(&source, &data).expect("no vocabulary");
+        let without = found(&silent, &source, &[&[0], &[1, 2, 3]]);
+        assert_eq!(silent.class_rows(&without), None);
+        let counting = silent.counting_classes(&source);
+        let counts: Vec<_> = [[&[0][..], &[1, 2, 3]], [&[3, 1], &[2, 0]]]
+            .iter()
+            .map(|clients| counting.class_rows(&found(&counting, &source, clients)))
+            .collect();
+        let labels = FILE
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.rsplit(',').next());
+        let rows = |class| labels.clone().filter(|&label| label == class).count() as u64;
+        let expected = Some(vec![rows("b"), 0, rows("a")]);
+        assert_eq!(counts, [expected.clone(), expected]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use commonweal_core::job::{Job, Manifest};
+use commonweal_core::job::{ClassWeights, Data, Job, Manifest};
 use commonweal_core::{Digest, Known, PrepareSums, Prepared, RunSpec, Seed, Time, open_prepare};
 use commonweal_data::{Dataset, Partition, Preparation, Source, Target};
 use commonweal_train::instruction_set;
@@ -27,6 +27,7 @@ pub(crate) struct Federation {
     /// Whether anything was asked.
     pub(crate) is_prepared: bool,
     pub(crate) data: Arc<Dataset>,
+    class_rows: Vec<u64>,
     pub(crate) input: InputRecord,
     pub(crate) seconds_prepare: f64,
 }
@@ -45,7 +46,7 @@ impl Federation {
         let section = complete(&job.data)?;
         let partition = deal(&job, &section, source)?;
         let start = Instant::now();
-        let preparation = Preparation::new(source, &section)?;
+        let preparation = preparation(&job, source, &section)?;
         let is_prepared = !preparation.spec().columns.is_empty();
         let prepared = match is_prepared {
             true => prepare(
@@ -68,6 +69,7 @@ impl Federation {
             let rows = clients.map(|client| (partition.train(client), partition.test(client)));
             data = preparation.scale_clients(source, &prepared, data, rows)?;
         }
+        let class_rows = class_rows(&preparation, &prepared, &data);
         let input = InputRecord::of(source, &preparation, &prepared, &data)?;
         let seconds_prepare = start.elapsed().as_secs_f64();
         let data = Arc::new(data);
@@ -78,6 +80,7 @@ impl Federation {
             prepared,
             is_prepared,
             data,
+            class_rows,
             input,
             seconds_prepare,
         })
@@ -88,7 +91,7 @@ impl Federation {
         let known = Known {
             manifest: self.manifest.digest(),
             prepared: self.prepared_digest(),
-            class_rows: self.class_rows(),
+            class_rows: self.class_rows.clone(),
             instruction_set: instruction_set().to_string(),
         };
         Ok(RunSpec::of_job(&self.job, known)?)
@@ -97,24 +100,6 @@ impl Federation {
     /// What `prepare` found, as a digest; `None` if nothing was asked.
     pub(crate) fn prepared_digest(&self) -> Option<Digest> {
         self.is_prepared.then(|| self.prepared.digest())
-    }
-
-    /// Training rows of each class; empty if the target is a number.
-    pub(crate) fn class_rows(&self) -> Vec<u64> {
-        match self.data.shape().target {
-            Target::Value => Vec::new(),
-            Target::NextTokens(tokens) => vec![0; tokens],
-            Target::Classes(classes) => {
-                let rows = self.partition.all_train();
-                let mut labels = vec![0; rows.len()];
-                self.data.fill_labels(&rows, &mut labels);
-                let mut counts = vec![0; classes];
-                labels
-                    .into_iter()
-                    .for_each(|label| counts[label as usize] += 1);
-                counts
-            }
-        }
     }
 
     /// Root of the reproducible randomness.
@@ -150,6 +135,29 @@ pub(crate) fn simulation_digest(job: &Job) -> String {
     #[expect(clippy::unwrap_used)]
     let bytes = serde_json::to_vec(&parts).unwrap();
     Digest::of(&bytes).to_string()
+}
+
+/// What `job` makes it necessary to ask of `source`.
+pub(crate) fn preparation(
+    job: &Job,
+    source: &Source,
+    section: &Data,
+) -> Result<Preparation, SimulationError> {
+    let preparation = Preparation::new(source, section)?;
+    Ok(match job.training.class_weights {
+        Some(ClassWeights::Balanced) => preparation.counting_classes(source),
+        Some(ClassWeights::Each(_)) | None => preparation,
+    })
+}
+
+/// Training rows of each class as `prepare` counted them, zeros where it did not; empty for a number.
+fn class_rows(preparation: &Preparation, prepared: &Prepared, data: &Dataset) -> Vec<u64> {
+    match data.shape().target {
+        Target::Value => Vec::new(),
+        Target::NextTokens(classes) | Target::Classes(classes) => preparation
+            .class_rows(prepared)
+            .unwrap_or_else(|| vec![0; classes]),
+    }
 }
 
 /// The one round of the `prepare` task.

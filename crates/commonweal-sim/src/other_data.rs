@@ -8,12 +8,12 @@ use commonweal_core::{
     ClientName, ClientRows, ClientState, EvaluatePlan, MetricSpec, ModelVersion, NameError,
     Prepared, Seed, Stage, Task, TaskId, TaskKind, TrainError, Trainer,
 };
-use commonweal_data::{ApplyError, Dataset, Preparation, Target};
+use commonweal_data::{ApplyError, Dataset, Target};
 use commonweal_train::BuiltInTrainer;
 
 use crate::environment::Environment;
 use crate::error::SimulationError;
-use crate::federation::Federation;
+use crate::federation::{Federation, preparation};
 use crate::file;
 use crate::finished_run::{FinishedRun, Measured, PredictError, Predictions};
 use crate::input::InputError;
@@ -150,7 +150,7 @@ impl FinishedRun {
         };
         let environment: &Environment = self.environment();
         let source = read_source(&section, environment)?;
-        let preparation = Preparation::new(&source, &section).map_err(SimulationError::from)?;
+        let preparation = preparation(self.job(), &source, &section)?;
         Ok(preparation.apply(&source, prepared)?)
     }
 

@@ -127,7 +127,7 @@ fn levels(
         let after = levels
             .last_key_value()
             .is_none_or(|(last, _): (&String, _)| last.as_str() < level);
-        if !after || !(1..=i64::from(u32::MAX)).contains(&rows) {
+        if !after || !(0..=i64::from(u32::MAX)).contains(&rows) {
             return Err(PrepareError::Malformed { at });
         }
         levels.insert(level.into(), rows);

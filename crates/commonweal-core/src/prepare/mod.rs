@@ -34,7 +34,8 @@ pub struct ColumnSpec {
 pub enum Statistic {
     /// Count, mean and deviation of its numbers.
     Moments,
-    /// Its distinct texts, each with its count: category levels, classes, a vocabulary.
+    /// Its distinct texts, each with its count in training rows: category levels, classes, a vocabulary. A
+    /// class that only test rows have counts 0.
     Levels,
 }
 

@@ -114,8 +114,8 @@ impl PrepareSums {
         self.observe_levels(spec, index, level, 1)
     }
 
-    /// Counts a text that occurs `times` times, at least once, in the column at `index`. On an error nothing
-    /// was counted.
+    /// Counts a text that occurs `times` times in the column at `index`; 0 makes it known and counts nothing.
+    /// On an error nothing was counted.
     ///
     /// # Errors
     /// As [`Self::observe_level`].
@@ -131,8 +131,9 @@ impl PrepareSums {
             Some(Column::Moments(_)) => Err(PrepareError::OtherStatistic {
                 column: name(spec, index),
             }),
-            Some(Column::Levels(levels)) => add_level(levels, level, times.max(1).into())
-                .map_err(|error| error(name(spec, index))),
+            Some(Column::Levels(levels)) => {
+                add_level(levels, level, times.into()).map_err(|error| error(name(spec, index)))
+            }
         }
     }
 

@@ -22,7 +22,8 @@ pub struct Known {
     pub manifest: Digest,
     /// What `prepare` found, as a digest.
     pub prepared: Option<Digest>,
-    /// Training rows of each class, in the order of the classes; empty if the target is a number.
+    /// Training rows of each class as `prepare` counted them, in the order of the classes; zeros where it did
+    /// not, and empty if the target is a number.
     pub class_rows: Vec<u64>,
     /// The instruction set of the kernels.
     pub instruction_set: String,

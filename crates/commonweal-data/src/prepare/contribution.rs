@@ -1,5 +1,7 @@
 //! What one client adds to the sums: its rows, column by column.
 
+use std::collections::BTreeSet;
+
 use commonweal_core::{PrepareError, PrepareSpec, PrepareSums};
 
 use super::{Asked, Preparation};
@@ -26,7 +28,7 @@ impl Preparation {
                 index,
             };
             match (asked, source) {
-                (Asked::Classes, _) => observe.classes(source, train.iter().chain(test))?,
+                (Asked::Classes, _) => observe.classes(source, train, test)?,
                 (Asked::Moments(column) | Asked::Levels(column), Source::Table(table)) => {
                     observe.cells(&table.columns[column], train)?;
                 }
@@ -77,16 +79,27 @@ impl Observer<'_> {
         Ok(())
     }
 
-    fn classes<'r>(
+    /// Counts the classes of training rows; those of test rows are known and count for nothing.
+    fn classes(
         &mut self,
         source: &Source,
-        rows: impl Iterator<Item = &'r u32>,
+        train: &[u32],
+        test: &[u32],
     ) -> Result<(), PrepareError> {
         let Some(labels) = source.roster().labels() else {
             return Err(PrepareError::OtherColumns);
         };
-        let codes = rows.map(|&row| labels.codes()[row as usize]);
-        self.levels(labels.names(), codes)
+        let code = |&row: &u32| labels.codes()[row as usize];
+        self.levels(labels.names(), train.iter().map(code))?;
+        let known: BTreeSet<u32> = test.iter().map(code).collect();
+        for name in known
+            .into_iter()
+            .filter_map(|code| labels.names().get(code as usize))
+        {
+            self.sums
+                .observe_levels(self.spec, self.index, name.as_ref(), 0)?;
+        }
+        Ok(())
     }
 
     fn cells(&mut self, cells: &Cells, rows: &[u32]) -> Result<(), PrepareError> {

@@ -2,6 +2,8 @@
 
 use crate::common;
 
+use commonweal_core::job::ClassWeights;
+use commonweal_core::{Found, Prepared};
 use commonweal_sim::client_table::read_clients;
 use commonweal_sim::file::read_bytes;
 use commonweal_sim::folder::RunFolder;
@@ -85,4 +87,21 @@ fn the_federation_beats_clients_alone_and_is_near_all_rows_in_one_place() {
         "{federated:?} {:?}",
         summary.baselines[3]
     );
+}
+
+#[test]
+fn balanced_class_weights_rest_on_counts_that_every_client_summed_in_prepare() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut job = common::digits(1, "");
+    job.training.class_weights = Some(ClassWeights::Balanced);
+    let finished = common::finish(job, common::environment(2, Some(runs.path())));
+    let folder = RunFolder::open(&finished.folder.unwrap()).unwrap();
+    let bytes = read_bytes(&folder.prepared()).unwrap();
+    let prepared: Prepared = serde_json::from_slice(&bytes).unwrap();
+    let Some(Found::Levels(classes)) = prepared.column("classes") else {
+        panic!("{prepared:?}")
+    };
+    assert_eq!((prepared.clients, classes.len()), (20, 10));
+    let rows: u64 = classes.iter().map(|(_, rows)| rows).sum();
+    assert_eq!(rows, prepared.rows);
 }
