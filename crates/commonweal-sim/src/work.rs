@@ -114,7 +114,8 @@ impl Training<'_> {
         let rows = ClientRows {
             client: &name,
             train: &train,
-            test: self.partition.test(client),
+            // What the model is tested on is nothing to learn from.
+            test: &[],
         };
         let state = self.states.load(client)?;
         let had_none = state.bytes.is_empty();
