@@ -260,6 +260,21 @@ impl Preparation {
         Ok(dataset.map_features(|_| Features::Floats(floats))?)
     }
 
+    /// Mean and deviation of each channel or feature, by which numbers that are no table are scaled; none
+    /// where they are not scaled over all clients.
+    pub fn moments(found: &Prepared) -> Vec<(f32, f32)> {
+        let moments = found
+            .columns
+            .iter()
+            .filter_map(|column| match column.found {
+                Found::Moments {
+                    mean, deviation, ..
+                } => Some((mean as f32, deviation as f32)),
+                Found::Levels(_) => None,
+            });
+        moments.collect()
+    }
+
     fn apply_numbers(
         &self,
         dataset: Dataset,
@@ -273,16 +288,7 @@ impl Preparation {
                 .map_err(|row| ApplyError::UnknownClass { row })?,
             None => dataset,
         };
-        let moments: Vec<(f32, f32)> = found
-            .columns
-            .iter()
-            .filter_map(|column| match column.found {
-                Found::Moments {
-                    mean, deviation, ..
-                } => Some((mean as f32, deviation as f32)),
-                Found::Levels(_) => None,
-            })
-            .collect();
+        let moments = Self::moments(found);
         let vocabulary = match (&self.vocabulary, self.answer(Asked::Characters, found)) {
             (Some(declared), _) => Some(declared.clone()),
             (None, Some(counts)) => {

@@ -17,6 +17,8 @@ use crate::error::SimulationError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputRecord {
     rows: RowsRecord,
+    /// Whether each client's rows were scaled by that client's own moments, which no other row has.
+    scaled_per_client: bool,
     /// Names of the classes or characters in the order of their numbers; none if a value is predicted.
     names: Option<Vec<String>>,
 }
@@ -27,10 +29,16 @@ pub struct InputRecord {
 enum RowsRecord {
     /// Columns of a table.
     Table { schema: Schema, encoding: Encoding },
-    /// Numbers in this shape: pixels times the factor plus the offset of their channel, or as they are.
+    /// Pixels in this shape, times the factor plus the offset of their channel, the first dimension.
     Values {
         shape: Vec<usize>,
         channels: Vec<(f32, f32)>,
+    },
+    /// Numbers in this shape, scaled by the mean and deviation of their feature, the last dimension; as
+    /// they are without.
+    Floats {
+        shape: Vec<usize>,
+        moments: Vec<(f32, f32)>,
     },
     /// Characters.
     Text { length: usize },
@@ -69,6 +77,12 @@ pub enum InputError {
         /// Field, from 1.
         column: usize,
     },
+    /// Nobody has the moments of the rows.
+    #[error(
+        "the model was trained on rows scaled by each client's own means and deviations, which these rows \
+         lack; to use it on other rows, train with data.scale = \"global\""
+    )]
+    ScaledPerClient,
     /// Text is not predicted from tables.
     #[error("a model of text takes no table")]
     Text,
@@ -93,9 +107,9 @@ impl InputRecord {
                     .map(|channel| bytes.affine(channel))
                     .collect(),
             },
-            (_, Features::Floats(floats)) => RowsRecord::Values {
+            (_, Features::Floats(floats)) => RowsRecord::Floats {
                 shape: floats.shape().to_vec(),
-                channels: Vec::new(),
+                moments: Preparation::moments(prepared),
             },
             (_, Features::Tokens(tokens)) => RowsRecord::Text {
                 length: tokens.length(),
@@ -103,6 +117,7 @@ impl InputRecord {
         };
         Ok(Self {
             rows,
+            scaled_per_client: preparation.scales_per_client(),
             names: names(data),
         })
     }
@@ -118,7 +133,7 @@ impl InputRecord {
     pub fn label(&self) -> Option<&str> {
         match &self.rows {
             RowsRecord::Table { schema, .. } => schema.label.as_ref().map(|label| &*label.column),
-            RowsRecord::Values { .. } | RowsRecord::Text { .. } => None,
+            _ => None,
         }
     }
 
@@ -140,7 +155,9 @@ impl InputRecord {
             RowsRecord::Table { encoding, .. } => {
                 (Input::Values(vec![encoding.names().len()]), target(names))
             }
-            RowsRecord::Values { shape, .. } => (Input::Values(shape.clone()), target(names)),
+            RowsRecord::Values { shape, .. } | RowsRecord::Floats { shape, .. } => {
+                (Input::Values(shape.clone()), target(names))
+            }
         };
         ExampleShape { input, target }
     }
@@ -150,7 +167,7 @@ impl InputRecord {
     pub fn delimiter(&self) -> char {
         match &self.rows {
             RowsRecord::Table { schema, .. } => schema.delimiter,
-            RowsRecord::Values { .. } | RowsRecord::Text { .. } => ',',
+            _ => ',',
         }
     }
 
@@ -159,11 +176,12 @@ impl InputRecord {
     /// # Errors
     /// [`InputError`], with line and column.
     pub fn labelled(&self, csv: &[u8]) -> Result<Option<Dataset>, InputError> {
+        self.expect_common_scale()?;
         match &self.rows {
             RowsRecord::Table { schema, encoding } => {
                 Ok(Some(encoding.dataset(&table::read(csv, schema)?)?))
             }
-            RowsRecord::Values { .. } | RowsRecord::Text { .. } => Ok(None),
+            _ => Ok(None),
         }
     }
 
@@ -172,13 +190,26 @@ impl InputRecord {
     /// # Errors
     /// [`InputError`], with line and column.
     pub fn dataset(&self, csv: &[u8]) -> Result<(Dataset, Vec<u32>), InputError> {
+        self.expect_common_scale()?;
         let (floats, lines) = match &self.rows {
             RowsRecord::Text { .. } => return Err(InputError::Text),
             RowsRecord::Table { schema, encoding } => {
                 let table = table::read_features(csv, schema)?;
                 (encoding.features(&table)?, table.lines().to_vec())
             }
-            RowsRecord::Values { shape, channels } => values(csv, shape, channels)?,
+            RowsRecord::Values { shape, channels } => {
+                let (mut numbers, lines) = numbers(csv, shape)?;
+                scale_pixels(&mut numbers, shape, channels);
+                (Floats::new(numbers, shape.clone())?, lines)
+            }
+            RowsRecord::Floats { shape, moments } => {
+                let (numbers, lines) = numbers(csv, shape)?;
+                let mut floats = Floats::new(numbers, shape.clone())?;
+                if moments.len() == floats.features() {
+                    floats.standardise(0..floats.rows() as u32, moments);
+                }
+                (floats, lines)
+            }
         };
         let rows = floats.rows();
         let targets = match &self.names {
@@ -194,6 +225,13 @@ impl InputRecord {
         let roster = Roster::new(rows as u32);
         let dataset = Dataset::new(Features::Floats(floats), targets, roster)?;
         Ok((dataset, lines))
+    }
+
+    fn expect_common_scale(&self) -> Result<(), InputError> {
+        match self.scaled_per_client {
+            true => Err(InputError::ScaledPerClient),
+            false => Ok(()),
+        }
     }
 }
 
@@ -225,13 +263,8 @@ fn names(data: &Dataset) -> Option<Vec<String>> {
 }
 
 /// Lines of numbers, and the line of each row; a first line that is none is a header.
-fn values(
-    csv: &[u8],
-    shape: &[usize],
-    channels: &[(f32, f32)],
-) -> Result<(Floats, Vec<u32>), InputError> {
+fn numbers(csv: &[u8], shape: &[usize]) -> Result<(Vec<f32>, Vec<u32>), InputError> {
     let width: usize = shape.iter().product();
-    let plane = width / channels.len().max(1);
     let (mut values, mut lines) = (Vec::new(), Vec::new());
     let mut reader = ::csv::ReaderBuilder::new()
         .has_headers(false)
@@ -257,14 +290,84 @@ fn values(
                 line,
                 column: at + 1,
             })?;
-            let (scale, offset) = channels.get(at / plane).copied().unwrap_or((1.0, 0.0));
-            values.push(number * scale + offset);
+            values.push(number);
         }
     }
-    Ok((Floats::new(values, shape.to_vec())?, lines))
+    Ok((values, lines))
+}
+
+/// Channel after channel, as images are laid out.
+fn scale_pixels(values: &mut [f32], shape: &[usize], channels: &[(f32, f32)]) {
+    let width: usize = shape.iter().product();
+    let plane = width / channels.len().max(1);
+    for (index, value) in values.iter_mut().enumerate() {
+        let channel = channels.get(index % width / plane).copied();
+        let (scale, offset) = channel.unwrap_or((1.0, 0.0));
+        *value = *value * scale + offset;
+    }
 }
 
 fn number(field: &[u8]) -> Option<f32> {
     let number: f32 = std::str::from_utf8(field).ok()?.trim().parse().ok()?;
     number.is_finite().then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use commonweal_core::job::{Data, Job};
+    use commonweal_core::{Digest, PrepareSums};
+    use commonweal_data::Categories;
+
+    use super::*;
+
+    fn data(lines: &str) -> Data {
+        let text = format!(
+            "name = \"t\"\nrounds = 1\n[data]\npath = \"t.csv\"\nlabel = \"y\"\n{lines}\n\
+             [model]\nkind = \"logistic\"\n"
+        );
+        Job::parse(&text).unwrap().data
+    }
+
+    /// Two windows of two instants and two features, and what is recorded of them.
+    fn windows(lines: &str) -> (Dataset, InputRecord) {
+        let floats = Floats::new(vec![1.0, 10.0, 3.0, 30.0, 5.0, 50.0, 7.0, 70.0], vec![2, 2]);
+        let roster = Roster::new(2).with_labels(Categories::of(["a", "b"]));
+        let raw = Dataset::classified(Features::Floats(floats.unwrap()), roster).unwrap();
+        let source = Source::from(raw);
+        let preparation = Preparation::new(&source, &data(lines)).unwrap();
+        let mut sums = PrepareSums::zero(preparation.spec());
+        let own = preparation.contribution(&source, &[0, 1], &[]).unwrap();
+        sums.merge(preparation.spec(), &own).unwrap();
+        let prepared = sums.finish(preparation.spec(), Digest::of(b"job")).unwrap();
+        let applied = preparation.apply(&source, &prepared).unwrap();
+        let record = InputRecord::of(&source, &preparation, &prepared, &applied).unwrap();
+        (applied, record)
+    }
+
+    fn filled(dataset: &Dataset) -> Vec<f32> {
+        let rows: Vec<u32> = (0..dataset.rows()).collect();
+        let mut out = vec![0.0; rows.len() * dataset.shape().input.width()];
+        dataset.fill(&rows, &mut out);
+        out
+    }
+
+    const WINDOWS: &[u8] = b"1,10,3,30\n5,50,7,70\n";
+
+    #[test]
+    fn windows_to_predict_are_scaled_as_those_trained_on() {
+        for lines in ["", "scale = \"none\""] {
+            let (trained_on, record) = windows(lines);
+            let text = serde_json::to_string(&record).unwrap();
+            let record: InputRecord = serde_json::from_str(&text).unwrap();
+            let (predicted, _) = record.dataset(WINDOWS).unwrap();
+            assert_eq!(filled(&predicted), filled(&trained_on), "{lines}");
+        }
+    }
+
+    #[test]
+    fn rows_scaled_by_their_clients_moments_are_refused_with_the_reason() {
+        let (_, record) = windows("scale = \"per_client\"");
+        let error = record.dataset(WINDOWS).unwrap_err().to_string();
+        assert!(error.contains("data.scale"), "{error}");
+    }
 }
