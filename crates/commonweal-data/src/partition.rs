@@ -54,6 +54,7 @@ pub struct Partition {
     population: Population,
     train: TrainingRows,
     test: Deal,
+    validation: Option<Deal>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -245,6 +246,28 @@ impl Partition {
     /// If there is no such client.
     pub fn test(&self, client: ClientIndex) -> &[u32] {
         self.test.rows(client.0)
+    }
+
+    /// Rows that nobody trains on, to choose among models by; ascending. None unless the job holds them out.
+    ///
+    /// # Panics
+    /// If there is no such client.
+    pub fn validation(&self, client: ClientIndex) -> &[u32] {
+        self.validation
+            .as_ref()
+            .map_or(&[], |deal| deal.rows(client.0))
+    }
+
+    /// Rows held out of training for either purpose: those of [`Self::test`], then those of
+    /// [`Self::validation`].
+    ///
+    /// # Panics
+    /// If there is no such client.
+    pub fn held_out(&self, client: ClientIndex) -> Cow<'_, [u32]> {
+        match self.validation(client) {
+            [] => Cow::Borrowed(self.test(client)),
+            validation => Cow::Owned([self.test(client), validation].concat()),
+        }
     }
 
     /// Row numbers of all clients' training rows, each once, ascending.

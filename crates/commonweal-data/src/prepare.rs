@@ -221,7 +221,7 @@ impl Preparation {
     }
 
     /// Scales the numeric features of each client's rows by the mean and deviation of its training rows,
-    /// summed in `f64` in their order. A client is given by its training and its test rows.
+    /// summed in `f64` in their order. A client is given by its training rows and those held out.
     ///
     /// # Errors
     /// [`ApplyError::PerClientImages`] for images and text, [`ApplyError::SharedRow`] for a row of two
@@ -231,7 +231,7 @@ impl Preparation {
         source: &Source,
         found: &Prepared,
         dataset: Dataset,
-        clients: impl IntoIterator<Item = (Cow<'a, [u32]>, &'a [u32])>,
+        clients: impl IntoIterator<Item = (Cow<'a, [u32]>, Cow<'a, [u32]>)>,
     ) -> Result<Dataset, ApplyError> {
         let numeric = match source {
             Source::Table(table) => Some(self.encoding(table, found)?.numeric()),
@@ -242,8 +242,8 @@ impl Preparation {
             Features::Bytes(_) | Features::Tokens(_) => return Err(ApplyError::PerClientImages),
         };
         let mut is_scaled = vec![false; floats.rows()];
-        for (train, test) in clients {
-            let rows = || train.iter().chain(test).copied();
+        for (train, held_out) in clients {
+            let rows = || train.iter().chain(&*held_out).copied();
             for row in rows() {
                 if std::mem::replace(&mut is_scaled[row as usize], true) {
                     return Err(ApplyError::SharedRow);
@@ -550,7 +550,8 @@ mod tests {
         let found = found(&preparation, &source, &[&[0, 1], &[2, 3]]);
         let scaled = |clients: [(&[u32], &'static [u32]); 2]| {
             let dataset = preparation.apply(&source, &found).expect("fits");
-            let clients = clients.map(|(train, test)| (Cow::Owned(train.to_vec()), test));
+            let clients =
+                clients.map(|(train, test)| (Cow::Owned(train.to_vec()), Cow::Borrowed(test)));
             preparation.scale_clients(&source, &found, dataset, clients)
         };
         let dataset = scaled([(&[0, 1], &[]), (&[2, 3], &[4])]).expect("disjoint");

@@ -59,14 +59,15 @@ impl Federation {
             )?,
             false => nothing_asked(&partition, manifest.digest()),
         };
-        let used = partition
-            .all_train()
-            .into_iter()
-            .chain(partition.all_test());
+        let held_out = partition
+            .population()
+            .indices()
+            .flat_map(|client| partition.held_out(client).into_owned());
+        let used = partition.all_train().into_iter().chain(held_out);
         let mut data = preparation.apply_to(source, &prepared, used)?;
         if preparation.scales_per_client() {
             let clients = partition.population().indices();
-            let rows = clients.map(|client| (partition.train(client), partition.test(client)));
+            let rows = clients.map(|client| (partition.train(client), partition.held_out(client)));
             data = preparation.scale_clients(source, &prepared, data, rows)?;
         }
         let class_rows = class_rows(&preparation, &prepared, &data);

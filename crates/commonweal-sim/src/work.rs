@@ -78,8 +78,11 @@ impl Work<()> for Preparing<'_> {
         _memory: Vec<u8>,
         _progress: &mut dyn Progress,
     ) -> Result<Report, WorkError> {
-        let (train, test) = (self.partition.train(client), self.partition.test(client));
-        let sums = self.preparation.contribution(self.source, &train, test);
+        let train = self.partition.train(client);
+        let held_out = self.partition.held_out(client);
+        let sums = self
+            .preparation
+            .contribution(self.source, &train, &held_out);
         // A column that one client cannot sum up makes every later round meaningless.
         let sums = sums.map_err(|source| {
             let client = self.partition.name(client);

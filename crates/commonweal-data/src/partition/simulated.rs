@@ -14,8 +14,8 @@ impl Partition {
     /// The clients of a simulation of `roster`'s rows, of which `data` says how many are for testing; a
     /// fifth if it does not.
     ///
-    /// Test rows are fixed first: by natural client where the partition is natural, otherwise of all
-    /// rows together.
+    /// Test rows are fixed first, then the share `data.validation` of the others is held out: by natural
+    /// client where the partition is natural, otherwise of all rows together.
     ///
     /// # Errors
     /// [`PartitionError`], which says what to change.
@@ -30,14 +30,39 @@ impl Partition {
             stratify: data.stratify,
             by_client: matches!(simulation.partition, job::Partition::Natural { .. }),
         };
-        let split = Split::of(roster, hold_out, &root.derive(Purpose::Split, 0, None));
+        let mut split = Split::of(roster, hold_out, &root.derive(Purpose::Split, 0, None));
+        if data.validation <= 0.0 {
+            return Self::of_split(roster, simulation, &split, root);
+        }
+        let hold_out = HoldOut {
+            fraction: data.validation,
+            ..hold_out
+        };
+        let seed = root.derive(Purpose::Validation, 0, None);
+        let inner = hold_out.split(roster, &split.train, &seed);
+        split.train.clone_from(&inner.train);
+        let tested = Self::of_split(roster, simulation, &split, root)?;
+        // The same training rows are dealt alike; the other rows held out follow them as test rows do.
+        let chosen = Self::of_split(roster, simulation, &inner, root)?;
+        Ok(Self {
+            validation: Some(chosen.test),
+            ..tested
+        })
+    }
+
+    fn of_split(
+        roster: &Roster,
+        simulation: &Simulation,
+        split: &Split,
+        root: &Seed,
+    ) -> Result<Self, PartitionError> {
         let seed = root.derive(Purpose::Partition, 0, None);
         let minimum = simulation
             .minimum_rows
             .max(u32::from(!simulation.allow_empty));
         let clients = || simulation.clients.ok_or(PartitionError::NoClients);
         let dealt = |partitioner: &dyn Partitioner| {
-            Self::dealt(roster, &split, partitioner, clients()?, minimum, &seed)
+            Self::dealt(roster, split, partitioner, clients()?, minimum, &seed)
         };
         match simulation.partition {
             job::Partition::Iid => dealt(&Iid),
@@ -46,9 +71,9 @@ impl Partition {
             job::Partition::Shards { per_client, size } => dealt(&Shards { per_client, size }),
             job::Partition::Classes { per_client } => dealt(&ClassesPerClient { per_client }),
             job::Partition::PowerLaw { exponent } => dealt(&PowerLaw { exponent }),
-            job::Partition::Drawn { rows } => Self::drawn(&split, clients()?, rows, &seed),
+            job::Partition::Drawn { rows } => Self::drawn(split, clients()?, rows, &seed),
             job::Partition::Natural { .. } => {
-                Self::natural(roster, &split, simulation.clients, minimum, &seed)
+                Self::natural(roster, split, simulation.clients, minimum, &seed)
             }
         }
     }
@@ -94,6 +119,7 @@ impl Partition {
             population,
             train: TrainingRows::Dealt(train),
             test,
+            validation: None,
         })
     }
 
@@ -114,6 +140,7 @@ impl Partition {
             population,
             train: TrainingRows::Dealt(train),
             test,
+            validation: None,
         })
     }
 
@@ -138,6 +165,7 @@ impl Partition {
             population: Population::numbered(clients)?,
             train: TrainingRows::Drawn(drawn),
             test: Deal::cut(test, (0..clients).map(end)),
+            validation: None,
         })
     }
 }
@@ -258,6 +286,43 @@ mod tests {
             Partition::natural(&roster, &split, Some(99), 1, &1.into()),
             Err(too_many)
         );
+    }
+
+    #[test]
+    fn rows_for_validation_are_nobodys_training_rows_and_follow_their_client() {
+        let roster = roster(400);
+        let of = |kind: &str, validation: f64| {
+            let text = format!(
+                "name = \"t\"\nrounds = 1\n[data]\npath = \"t.csv\"\nlabel = \"y\"\n\
+                 validation = {validation:?}\n\
+                 [simulation]\n{kind}\n[model]\nkind = \"logistic\"\n"
+            );
+            let job = job::Job::parse(&text).expect("a sound job");
+            Partition::simulated(&roster, &job.simulation, &job.data, &1.into()).expect("deals")
+        };
+        for kind in [
+            "partition = { kind = \"natural\" }",
+            "clients = 5\npartition = { kind = \"dirichlet\", alpha = 0.5 }",
+            "clients = 5\npartition = { kind = \"drawn\", rows = 10 }",
+        ] {
+            let (with, without) = (of(kind, 0.25), of(kind, 0.0));
+            assert_eq!(with.all_test(), without.all_test());
+            let mut held = Vec::new();
+            for client in with.population().indices() {
+                held.extend_from_slice(with.validation(client));
+                assert!(without.validation(client).is_empty());
+                assert!(
+                    with.validation(client)
+                        .iter()
+                        .all(|row| with.held_out(client).contains(row))
+                );
+            }
+            held.sort_unstable();
+            let mut all = [with.all_train(), held.clone()].concat();
+            all.sort_unstable();
+            assert_eq!(all, without.all_train(), "{kind}");
+            assert!((76..90).contains(&held.len()), "{kind}: {}", held.len());
+        }
     }
 
     #[test]

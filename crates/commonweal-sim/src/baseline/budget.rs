@@ -1,4 +1,4 @@
-//! How long a baseline trains: until it has learned from as many rows as the federated run did.
+//! How long a baseline trains: by default until it has learned from as many rows as the federated run did.
 
 use std::sync::Arc;
 
@@ -30,10 +30,15 @@ impl Budget {
     }
 
     /// Of all rows in one place. Epochs over all rows cost as much as epochs of all clients; steps are those
-    /// of the cohort, one after the other.
+    /// of the cohort, one after the other. FedSGD takes one step a round, and so does the pool.
     pub(crate) fn of_pool(job: &Job, clients: u32, rounds: u64) -> Self {
         match (job.simulation.baseline_epochs, steps(job)) {
             (Some(epochs), _) => Self::epochs(epochs),
+            (None, None) if job.strategy.kind == StrategyKind::FedSgd => Self {
+                pieces: rounds.max(1),
+                steps: None,
+                epochs: None,
+            },
             (None, None) => Self {
                 pieces: share_of(rounds, job, clients),
                 steps: None,
@@ -57,6 +62,32 @@ impl Budget {
             steps: None,
             epochs: Some(1),
         }
+    }
+
+    /// How long this is, beside what the federated run of so many clients and rounds took.
+    pub(crate) fn words(&self, job: &Job, clients: u32, rounds: u64) -> String {
+        let pieces = self.pieces;
+        if self.epochs.is_none() {
+            return match job.strategy.kind {
+                StrategyKind::FedSgd => {
+                    format!("steps over all its rows: {pieces}; the federation's: {rounds}")
+                }
+                _ => "learns from as many rows as the federation does".to_owned(),
+            };
+        }
+        let parts = rounds as f64 * share(job, clients);
+        let federation = match (job.strategy.kind, job.training.length) {
+            (StrategyKind::FedSgd, _) => format!("the federation takes {rounds} steps in all"),
+            (_, LocalLength::Epochs(epochs)) => {
+                let epochs = rounded(parts * f64::from(epochs));
+                format!("the federation's clients do {epochs} on average")
+            }
+            (_, LocalLength::Steps(steps)) => {
+                let steps = rounded(parts * f64::from(steps));
+                format!("the federation's clients take {steps} steps on average")
+            }
+        };
+        format!("epochs: {pieces}, set by simulation.baseline_epochs; {federation}")
     }
 
     /// The plan of each piece; the learning rate's schedule is stretched over all of them.
@@ -85,6 +116,11 @@ fn steps(job: &Job) -> Option<u32> {
         (StrategyKind::FedSgd, _) | (_, LocalLength::Epochs(_)) => None,
         (_, LocalLength::Steps(steps)) => Some(steps),
     }
+}
+
+/// To one decimal, which a whole number does without.
+fn rounded(number: f64) -> f64 {
+    (10.0 * number).round() / 10.0
 }
 
 fn share_of(rounds: u64, job: &Job, clients: u32) -> u64 {
@@ -141,5 +177,29 @@ mod tests {
                 (7, None, Some(1))
             );
         }
+    }
+
+    #[test]
+    fn a_pool_under_fedsgd_takes_as_many_steps_as_the_federation() {
+        let job = job("[simulation]\nclients = 20\n[cohort]\nfraction = 0.1\n\
+             [strategy]\nkind = \"fed_sgd\"\n");
+        assert_eq!(Budget::of_pool(&job, 20, 50).pieces, 50);
+        assert_eq!(Budget::of_client(&job, 20, 50).pieces, 5);
+    }
+
+    #[test]
+    fn the_words_say_when_a_baseline_trains_for_another_time_than_the_federation() {
+        let of = |epochs: &str| {
+            let job = job(&format!(
+                "[simulation]\nclients = 50\n{epochs}\n[cohort]\nfraction = 0.1\n\
+                 [training]\nepochs = 1\n"
+            ));
+            Budget::of_pool(&job, 50, 60).words(&job, 50, 60)
+        };
+        assert_eq!(of(""), "learns from as many rows as the federation does");
+        assert_eq!(
+            of("baseline_epochs = 3"),
+            "epochs: 3, set by simulation.baseline_epochs; the federation's clients do 6 on average"
+        );
     }
 }

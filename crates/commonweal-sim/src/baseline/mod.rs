@@ -1,24 +1,23 @@
 //! What federated training is compared with: every client alone, and all rows in one place.
 //!
-//! Both train with the job's own trainers and plan, and learn from as many rows as the federated run. At
-//! most [`MOST_CLIENTS`] clients train alone. Their models are measured on the test rows of all clients,
+//! Both train with the job's own trainers and plan; [`Budget`] says for how long. At most [`MOST_CLIENTS`] clients train alone. Their models are measured on the test rows of all clients,
 //! or on a sample of these where that would cost more than [`MOST_PRODUCTS`].
 
 mod alone;
 mod budget;
+mod results;
+mod validation;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use commonweal_core::job::Baseline;
 use commonweal_core::{
-    ClientIndex, ClientName, MetricKind, MetricSpec, MetricSums, Parameters, Purpose, RunSpec,
-    SeedRng, TrainError, TrainPlan, shuffle,
+    ClientIndex, ClientName, MetricKind, MetricSums, Parameters, Purpose, RunSpec, SeedRng,
+    TrainError, TrainPlan, shuffle,
 };
 use commonweal_data::{Input, Target};
-use serde::{Deserialize, Serialize};
 
 use crate::crew::{Crew, Slot};
 use crate::error::SimulationError;
@@ -26,24 +25,14 @@ use crate::federation::Federation;
 use crate::observer::{Event, Observer};
 use alone::Setting;
 use budget::Budget;
+pub(crate) use results::BaselineResult;
+use validation::ChosenBy;
 
 /// Most clients that train alone.
 const MOST_CLIENTS: usize = 100;
 
 /// Most multiplications that measuring the models of single clients may cost: some ten seconds a core.
 const MOST_PRODUCTS: u64 = 1_000_000_000_000;
-
-/// Share of its training rows that a client alone sets aside to be chosen by, where the job names none.
-const VALIDATION: f64 = 0.1;
-
-/// One baseline of one seed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct BaselineResult {
-    pub(crate) name: String,
-    pub(crate) meaning: String,
-    pub(crate) metrics: BTreeMap<String, f64>,
-    pub(crate) seconds: f64,
-}
 
 /// Trains and measures the baselines that the job asks for. `rounds` is how many the federated run
 /// took. None if `interrupt` was set.
@@ -93,6 +82,11 @@ struct Comparison<'a> {
     metric: MetricKind,
     pool: Vec<Arc<TrainPlan>>,
     alone: Vec<Arc<TrainPlan>>,
+    /// How long the pool trains, in words.
+    pool_length: String,
+    /// How long a client alone trains, in words.
+    alone_length: String,
+    chosen_by: ChosenBy,
     clients: Vec<ClientIndex>,
     all_train: Vec<u32>,
     all_test: Vec<u32>,
@@ -116,8 +110,8 @@ struct Alone {
     on_all: MetricSums,
     /// On its own test rows.
     on_own: MetricSums,
-    /// On the training rows that it set aside.
-    on_validation: MetricSums,
+    /// On the rows that it is chosen by; none if it has none.
+    on_validation: Option<MetricSums>,
 }
 
 #[derive(Clone, Copy)]
@@ -144,7 +138,9 @@ impl<'a> Comparison<'a> {
         }
         let all_test = partition.all_test();
         let test = affordable(federation, initial, clients.len(), &all_test, &mut rng);
-        let number = partition.clients();
+        let (job, number) = (&federation.job, partition.clients());
+        let pool = Budget::of_pool(job, number, rounds);
+        let alone = Budget::of_client(job, number, rounds);
         Self {
             federation,
             setting: Setting {
@@ -157,8 +153,11 @@ impl<'a> Comparison<'a> {
                 learned: AtomicU64::new(0),
             },
             metric: spec.metric,
-            pool: Budget::of_pool(&federation.job, number, rounds).plans(spec),
-            alone: Budget::of_client(&federation.job, number, rounds).plans(spec),
+            pool: pool.plans(spec),
+            alone: alone.plans(spec),
+            pool_length: pool.words(job, number, rounds),
+            alone_length: alone.words(job, number, rounds),
+            chosen_by: ChosenBy::of(&job.data),
             clients,
             all_train: partition.all_train(),
             all_test,
@@ -207,7 +206,8 @@ impl<'a> Comparison<'a> {
         match holder {
             Holder::Pool => self.pool.len() as u64 * self.all_train.len() as u64,
             Holder::Client(client) => {
-                self.alone.len() as u64 * self.federation.partition.train_len(client) as u64
+                let train = self.federation.partition.train_len(client) as u64;
+                self.alone.len() as u64 * self.chosen_by.learned_rows(train)
             }
         }
     }
@@ -247,163 +247,39 @@ impl<'a> Comparison<'a> {
         name: &ClientName,
     ) -> Result<Alone, TrainError> {
         let partition = &self.federation.partition;
-        let mut rows = partition.train(client).into_owned();
-        let validation = self.set_aside(name, &mut rows);
+        let rows = partition.train(client);
         let learned = self.setting.learn(slot, name, &rows, &self.alone)?;
         let mut measure = |rows: &[u32]| self.setting.measure(slot, name, rows, &learned);
+        let (on_all, on_own) = (measure(&self.test)?, measure(partition.test(client))?);
+        let on_validation = match partition.validation(client) {
+            [] => self.first(slot, name, &rows)?,
+            validation => Some(measure(validation)?),
+        };
         Ok(Alone {
             client,
             train_rows: rows.len() as u64,
-            on_all: measure(&self.test)?,
-            on_own: measure(partition.test(client))?,
-            on_validation: measure(&validation)?,
+            on_all,
+            on_own,
+            on_validation,
         })
     }
 
-    /// Takes a share of `rows` away, at least one if there are two.
-    fn set_aside(&self, name: &ClientName, rows: &mut Vec<u32>) -> Vec<u32> {
-        let fraction = self.validation();
-        let mut rng = self
-            .setting
-            .seed
-            .derive(Purpose::Validation, 0, Some(name))
-            .rng();
-        shuffle(&mut rng, rows);
-        let wanted =
-            ((rows.len() as f64 * fraction).ceil() as usize).min(rows.len().saturating_sub(1));
-        let mut validation = rows.split_off(rows.len() - wanted);
-        rows.sort_unstable();
-        validation.sort_unstable();
-        validation
-    }
-
-    fn validation(&self) -> f64 {
-        match self.federation.job.data.validation {
-            fraction if fraction > 0.0 => fraction,
-            _ => VALIDATION,
-        }
-    }
-
-    fn results(&self, wanted: &[Baseline], found: &Found, seconds: f64) -> Vec<BaselineResult> {
-        let metrics = &self.setting.metrics;
-        let mut results = Vec::new();
-        for baseline in wanted {
-            match baseline {
-                Baseline::Pooled => results.extend(found.pooled.as_ref().map(|(sums, seconds)| {
-                    let meaning = "all training rows in one place; learns from as many rows as the \
-                                   federation does";
-                    result("pooled", meaning, values(metrics, sums), *seconds)
-                })),
-                Baseline::Local => results.extend(self.local(found, metrics, seconds)),
-            }
-        }
-        results
-    }
-
-    fn local(&self, found: &Found, metrics: &MetricSpec, seconds: f64) -> Vec<BaselineResult> {
-        let trained = format!(
-            "{} of {} clients, each trained alone on its own rows but {:.0} % of them",
-            found.alone.len(),
-            self.federation.partition.clients(),
-            100.0 * self.validation()
-        );
-        let measured = match self.test.len() == self.all_test.len() {
-            true => "the test rows of all clients".to_owned(),
-            false => format!(
-                "{} of the {} test rows",
-                self.test.len(),
-                self.all_test.len()
-            ),
+    /// Trains a model without the rows that a client sets aside, and measures it on these.
+    fn first(
+        &self,
+        slot: &mut Slot,
+        name: &ClientName,
+        rows: &[u32],
+    ) -> Result<Option<MetricSums>, TrainError> {
+        let seed = self.setting.seed.derive(Purpose::Validation, 0, Some(name));
+        let roster = self.federation.data.roster();
+        let Some(split) = self.chosen_by.first_split(roster, rows, &seed) else {
+            return Ok(None);
         };
-        let mean_on_all = mean(
-            metrics,
-            found.alone.iter().map(|one| (&one.on_all, one.train_rows)),
-        );
-        let mean_on_own = mean(
-            metrics,
-            found
-                .alone
-                .iter()
-                .map(|one| (&one.on_own, one.on_own.examples())),
-        );
-        let best = self.best(found, metrics);
-        let meaning = format!("{trained}; mean over clients, weighted by rows, on {measured}");
-        let mut results = vec![result("local", &meaning, mean_on_all, seconds)];
-        if let Some(best) = best {
-            let meaning =
-                format!("{trained}; the one that is best on the rows it set aside, on {measured}");
-            results.push(result(
-                "local, best client",
-                &meaning,
-                values(metrics, best),
-                0.0,
-            ));
-        }
-        let meaning = format!("{trained}; each measured on its own test rows, weighted by these");
-        results.push(result("local, own test rows", &meaning, mean_on_own, 0.0));
-        results
+        let learned = self.setting.learn(slot, name, &split.train, &self.alone)?;
+        let sums = self.setting.measure(slot, name, &split.test, &learned)?;
+        Ok(Some(sums))
     }
-
-    /// The model that is best on the rows that its client set aside; of equals the one with most rows.
-    fn best<'f>(&self, found: &'f Found, metrics: &MetricSpec) -> Option<&'f MetricSums> {
-        let kind = self.metric;
-        let score = |alone: &Alone| {
-            let value = metrics.value(kind, &alone.on_validation)?;
-            Some(if kind.higher_is_better() {
-                value
-            } else {
-                -value
-            })
-        };
-        let scored = found
-            .alone
-            .iter()
-            .filter_map(|alone| Some((score(alone)?, alone)));
-        let best = scored.max_by(|(a, one), (b, other)| {
-            a.total_cmp(b).then(one.train_rows.cmp(&other.train_rows))
-        });
-        best.map(|(_, alone)| &alone.on_all)
-    }
-}
-
-fn result(
-    name: &str,
-    meaning: &str,
-    metrics: BTreeMap<String, f64>,
-    seconds: f64,
-) -> BaselineResult {
-    BaselineResult {
-        name: name.to_owned(),
-        meaning: meaning.to_owned(),
-        metrics,
-        seconds,
-    }
-}
-
-fn values(spec: &MetricSpec, sums: &MetricSums) -> BTreeMap<String, f64> {
-    spec.values(sums)
-        .filter_map(|(kind, value)| Some((kind.name().to_owned(), value?)))
-        .collect()
-}
-
-/// The weighted mean of each metric over those that have it.
-fn mean<'s>(
-    spec: &MetricSpec,
-    weighted: impl Iterator<Item = (&'s MetricSums, u64)>,
-) -> BTreeMap<String, f64> {
-    let mut totals: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-    for (sums, weight) in weighted {
-        for (name, value) in values(spec, sums) {
-            let (total, weights) = totals.entry(name).or_default();
-            *total += value * weight as f64;
-            *weights += weight as f64;
-        }
-    }
-    totals
-        .into_iter()
-        .filter(|(_, (_, weights))| *weights > 0.0)
-        .map(|(name, (total, weights))| (name, total / weights))
-        .collect()
 }
 
 /// Test rows on which so many models can be measured.

@@ -9,6 +9,7 @@ mod client_state;
 mod common;
 mod determinism;
 mod faults;
+mod held_out;
 mod learning;
 mod prediction;
 mod resuming;

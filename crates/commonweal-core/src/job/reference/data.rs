@@ -83,8 +83,9 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "data.validation",
         SHARE,
-        "Share of each client's other rows held out: not trained on, but used by the `local` \
-         baseline to choose the best client. With 0 it takes a tenth for itself.",
+        "Share of each client's other rows held out, like those for testing: nobody trains on them, \
+         and the `local` baseline chooses the best client by them. With 0 every client alone chooses \
+         by a tenth of its rows, and then trains on all of them.",
     )
     .or(Literal::Number(0.0)),
     key("data.stratify", Type::Boolean, "Whether held-out rows keep each class's share.")
