@@ -104,7 +104,7 @@ pub enum Event {
     },
     /// The model was evaluated.
     Evaluated {
-        /// Round after which it was; 0 is the initial model.
+        /// Round after which it was.
         round: u64,
         /// Metrics by name.
         metrics: BTreeMap<String, f64>,
