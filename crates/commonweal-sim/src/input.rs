@@ -7,7 +7,7 @@ use commonweal_core::Prepared;
 use commonweal_data::table::{self, CsvError, EncodeError, Encoding, Schema};
 use commonweal_data::{
     Dataset, DatasetError, ExampleShape, Features, FeaturesError, Floats, Input, Preparation,
-    Roster, Source, Target, Targets,
+    Roster, Source, Target, Targets, Tokens, Vocabulary,
 };
 use serde::{Deserialize, Serialize};
 
@@ -83,9 +83,12 @@ pub enum InputError {
          lack; to use it on other rows, train with data.scale = \"global\""
     )]
     ScaledPerClient,
-    /// Text is not predicted from tables.
-    #[error("a model of text takes no table")]
-    Text,
+    /// A text is none.
+    #[error("line {line}: not UTF-8 text; save the file as UTF-8")]
+    NotUtf8 {
+        /// Line, from 1.
+        line: u64,
+    },
 }
 
 impl InputRecord {
@@ -185,14 +188,15 @@ impl InputRecord {
         }
     }
 
-    /// A CSV file without label as a data set for predictions, and the line of each row.
+    /// A CSV file without label as a data set for predictions, and the line of each row. A model of text
+    /// takes the column `text`, or the first of a file without such a header.
     ///
     /// # Errors
     /// [`InputError`], with line and column.
     pub fn dataset(&self, csv: &[u8]) -> Result<(Dataset, Vec<u32>), InputError> {
         self.expect_common_scale()?;
         let (floats, lines) = match &self.rows {
-            RowsRecord::Text { .. } => return Err(InputError::Text),
+            RowsRecord::Text { length } => return self.texts(csv, *length),
             RowsRecord::Table { schema, encoding } => {
                 let table = table::read_features(csv, schema)?;
                 (encoding.features(&table)?, table.lines().to_vec())
@@ -224,6 +228,33 @@ impl InputRecord {
         };
         let roster = Roster::new(rows as u32);
         let dataset = Dataset::new(Features::Floats(floats), targets, roster)?;
+        Ok((dataset, lines))
+    }
+
+    /// Texts to be continued, one a line of `csv`: of each the last `length` characters, behind line feeds
+    /// where it is shorter.
+    fn texts(&self, csv: &[u8], length: usize) -> Result<(Dataset, Vec<u32>), InputError> {
+        let names = self.names.as_deref().unwrap_or_default();
+        let listed = &names[..names.len().saturating_sub(1)];
+        let vocabulary = Vocabulary::new(listed.iter().flat_map(|name| name.chars()))?;
+        let (mut tokens, mut starts, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        for (line, text) in texts(csv)? {
+            starts.push(tokens.len() as u32);
+            lines.push(line);
+            let characters: Vec<char> = text.chars().collect();
+            let kept = &characters[characters.len().saturating_sub(length)..];
+            let padding = std::iter::repeat_n('\n', length - kept.len());
+            tokens.extend(
+                padding
+                    .chain(kept.iter().copied())
+                    .map(|character| vocabulary.token(character)),
+            );
+            // The place of the character that is asked for.
+            tokens.push(vocabulary.token('\n'));
+        }
+        let roster = Roster::new(lines.len() as u32);
+        let tokens = Tokens::new(tokens, starts, length, vocabulary)?;
+        let dataset = Dataset::new(Features::Tokens(tokens), Targets::NextTokens, roster)?;
         Ok((dataset, lines))
     }
 
@@ -260,6 +291,34 @@ fn names(data: &Dataset) -> Option<Vec<String>> {
         }
         _ => None,
     }
+}
+
+/// The texts of a CSV file, each with its line.
+fn texts(csv: &[u8]) -> Result<Vec<(u32, String)>, InputError> {
+    let mut reader = ::csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(csv);
+    let mut texts = Vec::new();
+    let mut column = 0;
+    for (index, record) in reader.byte_records().enumerate() {
+        let line = |record: &::csv::ByteRecord| record.position().map_or(0, ::csv::Position::line);
+        let record = record.map_err(|_| InputError::NotUtf8 {
+            line: index as u64 + 1,
+        })?;
+        if index == 0
+            && let Some(named) = record.iter().position(|field| field == b"text")
+        {
+            column = named;
+            continue;
+        }
+        let field = record.get(column).unwrap_or_default();
+        let text = std::str::from_utf8(field).map_err(|_| InputError::NotUtf8 {
+            line: line(&record),
+        })?;
+        texts.push((line(&record) as u32, text.to_owned()));
+    }
+    Ok(texts)
 }
 
 /// Lines of numbers, and the line of each row; a first line that is none is a header.
@@ -369,5 +428,26 @@ mod tests {
         let (_, record) = windows("scale = \"per_client\"");
         let error = record.dataset(WINDOWS).unwrap_err().to_string();
         assert!(error.contains("data.scale"), "{error}");
+    }
+
+    #[test]
+    fn a_text_is_continued_after_its_last_characters() {
+        let record = InputRecord {
+            rows: RowsRecord::Text { length: 3 },
+            scaled_per_client: false,
+            names: Some(["\n", "a", "b", "\u{fffd}"].map(str::to_owned).to_vec()),
+        };
+        let (data, lines) = record
+            .dataset(b"id,text\n7,aabab\n8,b\n9,\"a,z\"\n")
+            .unwrap();
+        assert_eq!(lines, [2, 3, 4]);
+        let mut tokens = [0; 9];
+        data.fill_tokens(&[0, 1, 2], &mut tokens);
+        assert_eq!(tokens, [2, 1, 2, 0, 0, 2, 1, 3, 3]);
+
+        let (bare, lines) = record.dataset(b"aa\n").unwrap();
+        assert_eq!((bare.rows(), lines), (1, vec![1]));
+        let error = record.dataset(b"a\n\xff\n").unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
     }
 }

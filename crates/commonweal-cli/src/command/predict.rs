@@ -22,6 +22,7 @@ Examples:
   commonweal predict heart-1 --input new.csv --output predicted.csv
   commonweal predict digits-1 --rows 0-99
   commonweal predict digits-1 --input pixels.csv         # a line of 64 numbers an image
+  commonweal predict keyboard-1 --input typed.csv        # a text a line, or a column `text`
 
 A row of the input that lacks a value which the job drops rows for has an empty prediction.
 The output has a column score_CLASS for each class, a probability.")]
@@ -78,10 +79,13 @@ impl Predict {
 /// The rows of a file with what is predicted of each.
 fn table(run: &FinishedRun, input: &Path) -> Result<(usize, String), Failure> {
     let bytes = file::read_bytes(input)?;
-    let predictions = run.predict(&bytes).map_err(|source| Failure::Rows {
+    let mut predictions = run.predict(&bytes).map_err(|source| Failure::Rows {
         path: input.to_path_buf(),
         source: Box::new(source.into()),
     })?;
+    if let Target::NextTokens(tokens) = run.input().example().target {
+        predictions.scores = last_positions(&predictions.scores, predictions.lines.len(), tokens);
+    }
     let unreadable = |error: csv::Error| Failure::Record {
         path: input.to_path_buf(),
         reason: error.to_string(),
