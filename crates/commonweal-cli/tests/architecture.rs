@@ -32,7 +32,36 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "commonweal-core",
             "commonweal-data",
+            "commonweal-disk",
             "commonweal-train",
+            "commonweal-worker",
+            "commonweal-privacy",
+        ],
+    ),
+    (
+        "commonweal-disk",
+        &["commonweal-core", "commonweal-data", "commonweal-train"],
+    ),
+    ("commonweal-wire", &["commonweal-core"]),
+    (
+        "commonweal-server",
+        &[
+            "commonweal-core",
+            "commonweal-data",
+            "commonweal-disk",
+            "commonweal-train",
+            "commonweal-wire",
+            "commonweal-privacy",
+        ],
+    ),
+    (
+        "commonweal-client",
+        &[
+            "commonweal-core",
+            "commonweal-data",
+            "commonweal-disk",
+            "commonweal-train",
+            "commonweal-wire",
             "commonweal-worker",
             "commonweal-privacy",
         ],

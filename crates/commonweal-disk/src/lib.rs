@@ -1,0 +1,1 @@
+//! What the rooms read from and write to disk.

@@ -1,0 +1,1 @@
+//! What nodes and servers say to each other.
