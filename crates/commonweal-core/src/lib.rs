@@ -39,6 +39,8 @@ mod trainer;
 mod update;
 mod wide;
 
+pub use commonweal_privacy::ClippingNorm;
+
 pub use aggregate::{
     Accumulator, Aggregator, CohortBlock, CoordinateMedian, Fold, GridUpdate, Mean, Partial,
     Report, RobustAggregator, Sum,
