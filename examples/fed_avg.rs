@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use commonweal_core::job::Job;
-use commonweal_sim::observer::Event;
+use commonweal_disk::observer::Event;
 use commonweal_sim::{Ending, Environment, Simulation};
 
 const JOB: &str = r#"

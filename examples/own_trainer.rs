@@ -6,7 +6,8 @@ use std::{error::Error, sync::Arc};
 
 use commonweal_core::{job::Job, *};
 use commonweal_data::Dataset;
-use commonweal_sim::{Ending, Environment, Simulation, observer::Silent};
+use commonweal_disk::observer::Silent;
+use commonweal_sim::{Ending, Environment, Simulation};
 
 const JOB: &str = "name = 'means'\nrounds = 9\ndata.name = 'digits'\nmodel.kind = 'external'\n\
     simulation = { clients = 20, partition.kind = 'iid' }\ntraining.trainer = 'means'\n\

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use commonweal_core::{ExportType, Layout, Scope, TensorSpec};
-use commonweal_sim::model_file::parse_model;
+use commonweal_disk::model_file::parse_model;
 
 static LAYOUT: LazyLock<Arc<Layout>> = LazyLock::new(|| {
     let spec = |name: &str, shape: &[usize], scope, export| TensorSpec {

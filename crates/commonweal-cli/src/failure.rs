@@ -7,9 +7,10 @@ use commonweal_core::job::reference::NoSuchKey;
 use commonweal_core::job::{self, JobError, JobErrors, Place};
 use commonweal_data::registry;
 use commonweal_data::table::SchemaError;
+use commonweal_disk::SourceError;
+use commonweal_disk::file::FileError;
 use commonweal_sim::checkpoint::CheckpointError;
-use commonweal_sim::file::FileError;
-use commonweal_sim::{PredictError, RowsError, SimulationError, SourceError};
+use commonweal_sim::{PredictError, RowsError, SimulationError};
 use serde::Serialize;
 use thiserror::Error;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use commonweal_core::job::Job;
-use commonweal_sim::file;
+use commonweal_disk::file;
 
 use crate::arguments::Global;
 use crate::failure::Failure;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
 use commonweal_data::table::{Inferred, LabelKind, Schema, infer, read};
-use commonweal_sim::file;
+use commonweal_disk::file;
 
 use crate::command::new::Study;
 use crate::failure::Failure;

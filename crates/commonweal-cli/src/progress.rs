@@ -5,7 +5,7 @@ mod lines;
 
 use std::collections::BTreeMap;
 
-use commonweal_sim::observer::{Event, Observer};
+use commonweal_disk::observer::{Event, Observer};
 
 use crate::console::Console;
 use crate::interrupt::Interrupt;

@@ -3,10 +3,10 @@
 mod charts;
 mod page;
 
-use commonweal_sim::client_table::ClientRow;
-use commonweal_sim::history::RoundRow;
-use commonweal_sim::partition_table::PartitionTable;
-use commonweal_sim::record::Summary;
+use commonweal_disk::client_table::ClientRow;
+use commonweal_disk::history::RoundRow;
+use commonweal_disk::partition_table::PartitionTable;
+use commonweal_disk::record::Summary;
 
 pub use charts::{comparison, partition_picture};
 

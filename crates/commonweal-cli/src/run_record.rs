@@ -4,12 +4,12 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use commonweal_sim::client_table::read_clients;
-use commonweal_sim::file::{self, FileError};
-use commonweal_sim::folder::{RunFolder, list_runs};
-use commonweal_sim::history::{RoundRow, read_history};
-use commonweal_sim::partition_table::PartitionTable;
-use commonweal_sim::record::{SeedSummary, Summary};
+use commonweal_disk::client_table::read_clients;
+use commonweal_disk::file::{self, FileError};
+use commonweal_disk::folder::{RunFolder, list_runs};
+use commonweal_disk::history::{RoundRow, read_history};
+use commonweal_disk::partition_table::PartitionTable;
+use commonweal_disk::record::{SeedSummary, Summary};
 
 use crate::context::Context;
 use crate::failure::Failure;

@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use commonweal_sim::folder::RunFolder;
-use commonweal_sim::record::{BaselineSummary, Summary};
+use commonweal_disk::DataPlaces;
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::record::{BaselineSummary, Summary};
 use commonweal_sim::{Ending, Environment, Finished, Simulation};
 
 use crate::console::Console;
@@ -20,8 +21,10 @@ use crate::run_record;
 pub(crate) fn environment(context: &Context, base: PathBuf) -> Environment {
     let console = context.console.clone();
     Environment {
-        data: context.data_folder(),
-        base,
+        places: DataPlaces {
+            data: context.data_folder(),
+            base,
+        },
         runs: Some(context.global.runs_dir.clone()),
         threads: context
             .global

@@ -26,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "commonweal-kernels",
         ],
     ),
-    ("commonweal-worker", &["commonweal-core"]),
+    ("commonweal-worker", &["commonweal-core", "commonweal-data"]),
     (
         "commonweal-sim",
         &[
@@ -38,10 +38,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "commonweal-privacy",
         ],
     ),
-    (
-        "commonweal-disk",
-        &["commonweal-core", "commonweal-data", "commonweal-train"],
-    ),
+    ("commonweal-disk", &["commonweal-core", "commonweal-data"]),
     ("commonweal-wire", &["commonweal-core"]),
     (
         "commonweal-server",

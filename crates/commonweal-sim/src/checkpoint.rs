@@ -8,9 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use commonweal_core::Digest;
+use commonweal_disk::file::{self, FileError};
 use serde::{Deserialize, Serialize};
-
-use crate::file::{self, FileError};
 
 const MAGIC: &[u8; 8] = b"CWCHECK1";
 const DIGEST_BYTES: usize = 32;

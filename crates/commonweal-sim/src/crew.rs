@@ -4,8 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use commonweal_core::Trainer;
-
-use crate::entropy_source::{EntropySource, NoEntropy};
+use commonweal_disk::{EntropySource, NoEntropy};
 
 /// Time between two looks at threads at work.
 const WATCH_EVERY: Duration = Duration::from_millis(500);

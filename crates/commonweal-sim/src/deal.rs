@@ -3,12 +3,12 @@
 use commonweal_core::Seed;
 use commonweal_core::job::{Data, Job};
 use commonweal_data::{LabelCounts, Partition, PartitionError, Source};
+use commonweal_disk::partition_table::PartitionTable;
+use commonweal_disk::{complete, read_source};
 
 use crate::environment::Environment;
 use crate::error::SimulationError;
-use crate::partition_table::PartitionTable;
 use crate::result::MOST_CLIENTS;
-use crate::source::{complete, read_source};
 
 /// Deals the rows of `source`, which `section` describes, to the clients of `job`.
 pub(crate) fn deal(
@@ -33,18 +33,8 @@ pub fn preview_partition(
     environment: &Environment,
 ) -> Result<PartitionTable, SimulationError> {
     let section = complete(&job.data)?;
-    let source = read_source(&section, environment)?;
+    let source = read_source(&section, &environment.places)?;
     let partition = deal(job, &section, &source)?;
     let counts = LabelCounts::of(&partition, source.roster(), MOST_CLIENTS);
     Ok(PartitionTable::from(counts))
-}
-
-impl From<LabelCounts> for PartitionTable {
-    fn from(counts: LabelCounts) -> Self {
-        Self {
-            clients: counts.clients.iter().map(ToString::to_string).collect(),
-            classes: counts.classes,
-            counts: counts.counts.into_iter().map(u64::from).collect(),
-        }
-    }
 }

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use commonweal_disk::DataPlaces;
+
 /// Receives each line that a worker process prints.
 pub type LineSink = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What a job does not say: it differs between machines.
 #[derive(Clone)]
 pub struct Environment {
-    /// Folder of data sets that are not embedded, such as `COMMONWEAL_DATA` names.
-    pub data: Option<PathBuf>,
-    /// Folder that relative paths of the job start from: that of the job file.
-    pub base: PathBuf,
+    /// Where the job's data and other files lie.
+    pub places: DataPlaces,
     /// Folder in which run folders are made; `None` writes nothing.
     pub runs: Option<PathBuf>,
     /// Threads; `None` for what the job says, or one a core.
@@ -31,8 +31,7 @@ impl Default for Environment {
     /// Data from `COMMONWEAL_DATA`, paths from the current folder, nothing written.
     fn default() -> Self {
         Self {
-            data: std::env::var_os("COMMONWEAL_DATA").map(PathBuf::from),
-            base: PathBuf::new(),
+            places: DataPlaces::default(),
             runs: None,
             threads: None,
             interrupt: Arc::default(),
@@ -56,8 +55,7 @@ impl Environment {
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment")
-            .field("data", &self.data)
-            .field("base", &self.base)
+            .field("places", &self.places)
             .field("runs", &self.runs)
             .field("threads", &self.threads)
             .finish_non_exhaustive()

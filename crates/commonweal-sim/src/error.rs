@@ -7,16 +7,15 @@ use commonweal_core::{
     AggregateError, ClientName, CommitError, PrepareError, RunSpecError, SnapshotError,
 };
 use commonweal_data::{ApplyError, FeaturesError, PartitionError};
+use commonweal_disk::file::FileError;
+use commonweal_disk::model_file::ModelFileError;
+use commonweal_disk::table::TableError;
+use commonweal_disk::{JsonError, NoEntropy, SourceError};
 use commonweal_train::ModelError;
 use commonweal_worker::WorkerError;
 
 use crate::checkpoint::CheckpointError;
-use crate::entropy_source::NoEntropy;
-use crate::file::FileError;
-use crate::model_file::ModelFileError;
-use crate::source::SourceError;
 use crate::states::StateError;
-use crate::table::TableError;
 
 /// Why a simulation cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -162,14 +161,9 @@ pub enum SimulationError {
         /// What is wrong.
         source: TableError,
     },
-    /// A record of the run folder cannot be read.
-    #[error("{}: {what}", path.display())]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
+    /// A record of the run folder cannot be used.
+    #[error(transparent)]
+    Record(#[from] JsonError),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),

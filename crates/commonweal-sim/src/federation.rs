@@ -6,15 +6,13 @@ use std::time::Instant;
 use commonweal_core::job::{ClassWeights, Data, Job, Manifest};
 use commonweal_core::{Digest, Known, PrepareSums, Prepared, RunSpec, Seed, Time, open_prepare};
 use commonweal_data::{Dataset, Partition, Preparation, Source, Target};
+use commonweal_disk::{EntropySource, InputRecord, complete};
 use commonweal_train::instruction_set;
 
 use crate::crew::Crew;
 use crate::deal::deal;
 use crate::drive::{Drive, RoundEnd};
-use crate::entropy_source::EntropySource;
 use crate::error::SimulationError;
-use crate::input::InputRecord;
-use crate::source::complete;
 use crate::work::Preparing;
 
 /// What a run of one seed starts from.

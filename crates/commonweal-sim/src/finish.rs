@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use commonweal_core::MetricKind;
 use commonweal_core::job::{Expect, Job, Manifest, Threshold};
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::memory::peak_bytes;
+use commonweal_disk::observer::{Event, Named};
+use commonweal_disk::record::{BaselineSummary, Expected, SeedSummary, Summary};
+use commonweal_disk::spread::Spread;
 use commonweal_train::instruction_set;
 
 use crate::baseline::BaselineResult;
 use crate::federation::Federation;
-use crate::folder::RunFolder;
-use crate::memory::peak_bytes;
-use crate::observer::{Event, Named};
-use crate::record::{BaselineSummary, Expected, SeedSummary, Summary};
 use crate::result::Final;
-use crate::spread::Spread;
 
 /// The size of a federation.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,23 +6,20 @@ use std::sync::Arc;
 
 use commonweal_core::job::{BUILT_IN_TRAINER, Job};
 use commonweal_core::{Parameters, Run};
+use commonweal_disk::client_table::ClientRow;
+use commonweal_disk::file::{self, FileError};
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::model_file::load_model;
+use commonweal_disk::{EntropySource, InputError, InputRecord, complete, read_json, read_source};
 use commonweal_train::{BuiltInTrainer, Model};
 
-use crate::client_table::ClientRow;
-use crate::entropy_source::EntropySource;
 use crate::environment::Environment;
 use crate::error::SimulationError;
 use crate::federation::Federation;
-use crate::file::{self, FileError};
-use crate::folder::RunFolder;
-use crate::input::{InputError, InputRecord};
-use crate::json::read_json;
-use crate::model_file::load_model;
 use crate::origin::Origin;
 use crate::restore::states_at_end;
 use crate::result::client_rows;
 use crate::seed_run::{Progress, SeedRun};
-use crate::source::{complete, read_source};
 use crate::trainers::Start;
 
 /// A finished run.
@@ -90,10 +87,8 @@ impl FinishedRun {
         }
         let job = Job::parse(&file::read_text(&folder.job())?)?;
         let input = read_json(&folder.input())?;
-        let environment = Environment {
-            base: Origin::read(&folder)?.base,
-            ..environment
-        };
+        let mut environment = environment;
+        environment.places.base = Origin::read(&folder)?.base;
         Ok(Self {
             folder,
             job,
@@ -165,7 +160,7 @@ impl FinishedRun {
     /// # Errors
     /// [`SimulationError`]: the data are not there any more, or have changed, or the checkpoint is damaged.
     pub fn evaluate(&self) -> Result<Measured, SimulationError> {
-        let source = read_source(&complete(&self.job.data)?, &self.environment)?;
+        let source = read_source(&complete(&self.job.data)?, &self.environment.places)?;
         let threads = self.environment.threads(self.job.simulation.threads);
         let federation = Federation::found(&self.job, self.job.seed, &source, threads)?;
         let Start { mut crew, initial } =

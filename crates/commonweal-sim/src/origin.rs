@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use commonweal_core::job::Job;
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::{read_json, write_json};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::error::SimulationError;
 use crate::federation::simulation_digest;
-use crate::folder::RunFolder;
-use crate::json::{read_json, write_json};
 
 /// Where a run was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,9 +24,9 @@ pub(crate) struct Origin {
 
 impl Origin {
     pub(crate) fn of(environment: &Environment, job: &Job) -> Self {
-        let base = match environment.base.as_os_str().is_empty() {
+        let base = match environment.places.base.as_os_str().is_empty() {
             true => Path::new("."),
-            false => &environment.base,
+            false => &environment.places.base,
         };
         // A folder that cannot be made absolute stays as it was given.
         let base = std::path::absolute(base).unwrap_or_else(|_| base.to_path_buf());
@@ -38,10 +38,10 @@ impl Origin {
     }
 
     pub(crate) fn write(&self, folder: &RunFolder) -> Result<(), SimulationError> {
-        write_json(&folder.origin(), self)
+        Ok(write_json(&folder.origin(), self)?)
     }
 
     pub(crate) fn read(folder: &RunFolder) -> Result<Self, SimulationError> {
-        read_json(&folder.origin())
+        Ok(read_json(&folder.origin())?)
     }
 }

@@ -9,16 +9,13 @@ use commonweal_core::{
     Prepared, Seed, Stage, Task, TaskId, TaskKind, TrainError, Trainer,
 };
 use commonweal_data::{ApplyError, Dataset, Target};
+use commonweal_disk::file;
+use commonweal_disk::{InputError, SourceError, complete, read_json, read_source};
 use commonweal_train::BuiltInTrainer;
 
-use crate::environment::Environment;
 use crate::error::SimulationError;
 use crate::federation::{Federation, preparation};
-use crate::file;
 use crate::finished_run::{FinishedRun, Measured, PredictError, Predictions};
-use crate::input::InputError;
-use crate::json::read_json;
-use crate::source::{SourceError, complete, read_source};
 
 /// Rows of a run's own data with what its model says of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +73,8 @@ impl FinishedRun {
     /// [`RowsError`]: the data cannot be read, or do not fit the model.
     pub fn evaluate_on(&self, path: &Path) -> Result<Measured, RowsError> {
         let (model, parameters) = self.model()?;
-        let prepared: Prepared = read_json(&self.folder().prepared())?;
+        let prepared: Prepared =
+            read_json(&self.folder().prepared()).map_err(SimulationError::from)?;
         let data = self.read(path, &prepared)?;
         if data.shape() != self.input().example() {
             let path = path.display().to_string();
@@ -116,7 +114,7 @@ impl FinishedRun {
     /// [`RowsError`]: a row that there is not, or data that are not there any more.
     pub fn predict_rows(&self, rows: &[u32]) -> Result<OwnRows, RowsError> {
         let (model, parameters) = self.model()?;
-        let source = read_source(&complete(&self.job().data)?, self.environment())?;
+        let source = read_source(&complete(&self.job().data)?, &self.environment().places)?;
         let job = self.job();
         let threads = self.environment().threads(job.simulation.threads);
         let data = Federation::found(job, job.seed, &source, threads)?.data;
@@ -148,8 +146,7 @@ impl FinishedRun {
             files: Files::default(),
             ..section
         };
-        let environment: &Environment = self.environment();
-        let source = read_source(&section, environment)?;
+        let source = read_source(&section, &self.environment().places)?;
         let preparation = preparation(self.job(), &source, &section)?;
         Ok(preparation.apply(&source, prepared)?)
     }

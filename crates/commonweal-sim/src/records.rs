@@ -5,11 +5,13 @@ use std::io::BufWriter;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use commonweal_disk::file::{self, FileError};
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::history::{HistoryWriter, RoundRow, read_history_until};
+use commonweal_disk::table::TableError;
+
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::error::SimulationError;
-use crate::file::{self, FileError};
-use crate::folder::RunFolder;
-use crate::history::{HistoryWriter, RoundRow, read_history_until};
 
 /// Time between two checkpoints that nothing else asks for: what a killed run repeats at most.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
@@ -119,7 +121,7 @@ fn write_rows(
     out: &mut BufWriter<File>,
     metrics: &[String],
     rows: &[RoundRow],
-) -> Result<(), crate::table::TableError> {
+) -> Result<(), TableError> {
     let mut writer = HistoryWriter::create(out, metrics)?;
     rows.iter().try_for_each(|row| writer.write(row))
 }

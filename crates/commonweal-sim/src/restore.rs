@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use commonweal_core::{Parameters, Run, Snapshot, SnapshotError};
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::observer::{Event, Observer};
 use commonweal_train::instruction_set;
 
 use crate::checkpoint::{Checkpoint, CheckpointError, Checkpoints};
 use crate::error::SimulationError;
 use crate::federation::{Federation, simulation_digest};
-use crate::folder::RunFolder;
-use crate::observer::{Event, Observer};
 use crate::seed_run::Progress;
 use crate::states::{StateError, StateStore};
 
@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::Header;
-    use crate::file;
+    use commonweal_disk::file;
 
     #[test]
     fn the_states_at_the_end_are_those_of_the_last_checkpoint_and_looking_changes_nothing() {

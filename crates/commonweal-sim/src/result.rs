@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use commonweal_core::{Layout, Parameters};
 use commonweal_data::LabelCounts;
+use commonweal_disk::client_table::{ClientRow, write_clients};
+use commonweal_disk::file;
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::model_file::{load_model, save_model};
+use commonweal_disk::partition_table::PartitionTable;
+use commonweal_disk::record::SeedSummary;
+use commonweal_disk::{read_json, write_json};
 
 use crate::baseline::BaselineResult;
-use crate::client_table::{ClientRow, write_clients};
 use crate::error::SimulationError;
 use crate::federation::Federation;
-use crate::file;
-use crate::folder::RunFolder;
-use crate::json::{read_json, write_json};
-use crate::model_file::{load_model, save_model};
-use crate::partition_table::PartitionTable;
-use crate::record::SeedSummary;
 use crate::work::ClientMetrics;
 
 /// Most clients that `partition.csv` and `clients.csv` list.
@@ -73,7 +73,7 @@ pub(crate) fn write_seed(
     })?;
     file::write_bytes(&path, &bytes)?;
     write_json(&folder.baselines(), &last.baselines)?;
-    write_json(&folder.seed_summary(), &last.summary)
+    Ok(write_json(&folder.seed_summary(), &last.summary)?)
 }
 
 pub(crate) fn client_rows<'a>(

@@ -1,17 +1,17 @@
 //! One seed of a simulation, from its trainers to its files.
 
 use commonweal_core::{Parameters, Run};
+use commonweal_disk::EntropySource;
+use commonweal_disk::folder::{RunFolder, seed_name};
+use commonweal_disk::observer::{Event, Observer};
+use commonweal_disk::record::{Ended, SeedSummary};
 use commonweal_train::instruction_set;
 
 use crate::baseline::run_baselines;
 use crate::checkpoint::{CheckpointError, Checkpoints};
-use crate::entropy_source::EntropySource;
 use crate::environment::Environment;
 use crate::error::SimulationError;
 use crate::federation::Federation;
-use crate::folder::{RunFolder, seed_name};
-use crate::observer::{Event, Observer};
-use crate::record::{Ended, SeedSummary};
 use crate::records::Records;
 use crate::restore::{is_damage, restore};
 use crate::result::{Final, read_seed, write_seed};

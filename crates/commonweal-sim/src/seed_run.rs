@@ -8,18 +8,18 @@ use commonweal_core::{
     AbandonReason, CommitError, End, Entropy, MetricSums, Next, Population, Round, Run, Scope,
     Tensor,
 };
+use commonweal_disk::EntropySource;
+use commonweal_disk::history::{Outcome, RoundRow};
+use commonweal_disk::observer::{Event, Observer};
+use commonweal_disk::record::Ended;
 
 use crate::arrival::Arrivals;
 use crate::checkpoint::{Checkpoint, Header};
 use crate::crew::{Crew, Slot};
 use crate::desk::Refused;
 use crate::drive::{Drive, Driven, RoundEnd};
-use crate::entropy_source::EntropySource;
 use crate::error::SimulationError;
 use crate::federation::{Federation, simulation_digest};
-use crate::history::{Outcome, RoundRow};
-use crate::observer::{Event, Observer};
-use crate::record::Ended;
 use crate::records::Records;
 use crate::states::StateStore;
 use crate::work::{ClientMetrics, Evaluating, Training};

@@ -7,20 +7,19 @@ use std::time::Instant;
 use commonweal_core::job::{Job, Manifest};
 use commonweal_core::{Parameters, Seed, Trainer};
 use commonweal_data::{Dataset, ExampleShape, Source};
+use commonweal_disk::file;
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::observer::{Event, Observer};
+use commonweal_disk::record::Summary;
+use commonweal_disk::{complete, read_source, write_json};
 
 use crate::environment::Environment;
 use crate::error::SimulationError;
 use crate::federation::{Federation, simulation_digest};
-use crate::file;
 use crate::finish::{Facts, finished_event, summarise};
-use crate::folder::RunFolder;
-use crate::json::write_json;
-use crate::observer::{Event, Observer};
 use crate::origin::Origin;
-use crate::record::Summary;
 use crate::result::{Final, write_federation};
 use crate::seed::{SeedEnding, SeedJob};
-use crate::source::{complete, read_source};
 use crate::trainers::OwnTrainer;
 
 /// A job with its data, ready to run.
@@ -66,7 +65,7 @@ impl Simulation {
     /// [`SimulationError`]: the data are not there or faulty.
     pub fn new(job: Job, environment: Environment) -> Result<Self, SimulationError> {
         let started_at = Instant::now();
-        let source = read_source(&complete(&job.data)?, &environment)?;
+        let source = read_source(&complete(&job.data)?, &environment.places)?;
         Ok(Self {
             job,
             environment,
@@ -99,13 +98,11 @@ impl Simulation {
     /// nothing was written.
     pub fn resume(folder: &Path, environment: Environment) -> Result<Self, SimulationError> {
         let folder = RunFolder::open(folder)?;
-        let job = Job::parse(&crate::file::read_text(&folder.job())?)?;
+        let job = Job::parse(&file::read_text(&folder.job())?)?;
         let origin = Origin::read(&folder)?;
         refuse_another(&folder, &job, &origin)?;
-        let environment = Environment {
-            base: origin.base,
-            ..environment
-        };
+        let mut environment = environment;
+        environment.places.base = origin.base;
         let mut simulation = Self::new(job, environment)?;
         simulation.folder = Some(folder);
         simulation.is_resumed = true;

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use commonweal_core::{ClientIndex, ClientState, Digest};
+use commonweal_disk::file::FileError;
 
 use crate::checkpoint::Checkpoint;
-use crate::file::FileError;
 
 /// Bytes of abandoned records that a log may hold before it is written anew.
 const GARBAGE_BYTES: u64 = 64 << 20;
@@ -436,7 +436,7 @@ fn parse_mark(mark: &[u8]) -> Option<(u64, u64, HashMap<u32, Record>)> {
 mod tests {
     use super::*;
     use crate::checkpoint::Header;
-    use crate::file;
+    use commonweal_disk::file;
 
     fn state(byte: u8, length: usize) -> ClientState {
         ClientState {

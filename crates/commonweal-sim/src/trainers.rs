@@ -13,9 +13,9 @@ use crate::crew::{Crew, Slot};
 use crate::environment::Environment;
 use crate::error::SimulationError;
 use crate::federation::Federation;
-use crate::folder::RunFolder;
-use crate::model_file::{load_model, save_model};
-use crate::worker_data::WorkerData;
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::model_file::{load_model, save_model};
+use commonweal_worker::WorkerData;
 
 /// A trainer of the caller's own, in Rust.
 pub(crate) struct OwnTrainer {
@@ -51,7 +51,11 @@ impl Start {
             None => workers(federation, name, environment)?,
         };
         let initial = match &federation.job.model.init {
-            Some(path) => load_initial(&environment.base.join(path), initial.layout(), folder)?,
+            Some(path) => load_initial(
+                &environment.places.base.join(path),
+                initial.layout(),
+                folder,
+            )?,
             None => initial,
         };
         Ok(Self {
@@ -120,7 +124,7 @@ fn workers(
         trainer: name.to_owned(),
     })?;
     let data: Arc<dyn DataSet> = Arc::new(WorkerData::new(Arc::clone(&federation.data)));
-    let working: PathBuf = environment.base.clone();
+    let working: PathBuf = environment.places.base.clone();
     let workers = Workers::new(
         name,
         spec,

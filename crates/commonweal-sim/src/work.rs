@@ -8,10 +8,10 @@ use commonweal_core::{
     Progress, Task, TaskKind, TrainError, TrainPlan,
 };
 use commonweal_data::{Partition, Preparation, Source};
+use commonweal_disk::file::FileError;
 
 use crate::crew::Slot;
 use crate::error::SimulationError;
-use crate::file::FileError;
 use crate::result::MOST_CLIENTS;
 use crate::states::{StagedState, StateError, StateStore};
 

@@ -6,8 +6,8 @@
 use std::num::NonZeroUsize;
 
 use commonweal_core::job::Job;
-use commonweal_sim::memory::peak_bytes;
-use commonweal_sim::observer::Silent;
+use commonweal_disk::memory::peak_bytes;
+use commonweal_disk::observer::Silent;
 use commonweal_sim::{Ending, Environment, Simulation};
 
 #[test]

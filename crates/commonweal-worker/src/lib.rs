@@ -17,6 +17,7 @@ mod process;
 mod stderr;
 mod trainer;
 mod worker;
+mod worker_data;
 
 pub use archive::{ArchiveError, Entry};
 pub use body::BodyError;
@@ -30,3 +31,4 @@ pub use process::Fault;
 pub use safetensors::Dtype;
 pub use stderr::LineSink;
 pub use trainer::WorkerTrainer;
+pub use worker_data::WorkerData;

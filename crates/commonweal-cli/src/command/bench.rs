@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use commonweal_sim::file::FileError;
+use commonweal_disk::file::FileError;
 use serde::Serialize;
 
 use crate::bench::{BENCHMARKS, Bench as Benches, Figure, Machine, matching};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use commonweal_disk::client_table::ClientRow;
 use commonweal_sim::FinishedRun;
-use commonweal_sim::client_table::ClientRow;
 use serde::Serialize;
 
 use crate::context::Context;

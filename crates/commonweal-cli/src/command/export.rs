@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use commonweal_disk::file::{self, FileError};
 use commonweal_sim::FinishedRun;
-use commonweal_sim::file::{self, FileError};
 use commonweal_train::torch_source;
 use serde::Serialize;
 

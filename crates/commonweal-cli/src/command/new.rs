@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use commonweal_sim::file::{self, FileError};
+use commonweal_disk::file::{self, FileError};
 use serde::Serialize;
 
 use crate::context::Context;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use commonweal_sim::file;
-use commonweal_sim::folder::RunFolder;
-use commonweal_sim::history::RoundRow;
+use commonweal_disk::file;
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::history::RoundRow;
 use serde::Serialize;
 
 use crate::context::Context;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use commonweal_data::{Dataset, Features, Target};
-use commonweal_sim::file;
+use commonweal_disk::file;
 use commonweal_sim::{FinishedRun, Predictions};
 use csv::{Position, ReaderBuilder, StringRecord, Writer, WriterBuilder};
 use serde::Serialize;

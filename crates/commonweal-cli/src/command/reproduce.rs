@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use commonweal_core::job::Job;
-use commonweal_sim::record::{Ended, Summary};
+use commonweal_disk::record::{Ended, Summary};
 use commonweal_sim::{Ending, Environment, Simulation};
 use serde::Serialize;
 

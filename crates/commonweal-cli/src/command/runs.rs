@@ -1,8 +1,8 @@
 //! `commonweal runs`: the runs in the folder of the runs, with their results.
 
 use clap::Args;
-use commonweal_sim::folder::{RunFolder, list_runs};
-use commonweal_sim::observer::Named;
+use commonweal_disk::folder::{RunFolder, list_runs};
+use commonweal_disk::observer::Named;
 use serde::Serialize;
 
 use crate::context::Context;

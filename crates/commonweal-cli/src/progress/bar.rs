@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use commonweal_sim::observer::Event;
+use commonweal_disk::observer::Event;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Last;

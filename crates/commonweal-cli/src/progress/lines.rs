@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use commonweal_sim::observer::Event;
+use commonweal_disk::observer::Event;
 
 use super::{Last, metric};
 use crate::console::Console;

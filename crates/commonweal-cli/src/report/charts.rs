@@ -1,8 +1,8 @@
 //! The pictures of a report, and those of `commonweal plot` and `commonweal data partition`.
 
-use commonweal_sim::history::{Outcome, RoundRow};
-use commonweal_sim::partition_table::PartitionTable;
-use commonweal_sim::record::Summary;
+use commonweal_disk::history::{Outcome, RoundRow};
+use commonweal_disk::partition_table::PartitionTable;
+use commonweal_disk::record::Summary;
 
 use crate::plot::{HeatMap, Histogram, Interval, IntervalChart, Line, LineChart, Mark, Picture};
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use commonweal_sim::record::Summary;
-use commonweal_sim::spread::Spread;
+use commonweal_disk::record::Summary;
+use commonweal_disk::spread::Spread;
 
 use crate::plot::{Histogram, Picture, STYLE, escape};
 

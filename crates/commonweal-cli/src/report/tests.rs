@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use commonweal_sim::client_table::ClientRow;
-use commonweal_sim::history::{Outcome, RoundRow};
-use commonweal_sim::partition_table::PartitionTable;
-use commonweal_sim::record::{BaselineSummary, Ended, Expected, SeedSummary, Summary};
-use commonweal_sim::spread::Spread;
+use commonweal_disk::client_table::ClientRow;
+use commonweal_disk::history::{Outcome, RoundRow};
+use commonweal_disk::partition_table::PartitionTable;
+use commonweal_disk::record::{BaselineSummary, Ended, Expected, SeedSummary, Summary};
+use commonweal_disk::spread::Spread;
 
 use super::Report;
 

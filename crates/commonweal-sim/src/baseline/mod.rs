@@ -18,11 +18,11 @@ use commonweal_core::{
     TrainError, TrainPlan, shuffle,
 };
 use commonweal_data::{Input, Target};
+use commonweal_disk::observer::{Event, Observer};
 
 use crate::crew::{Crew, Slot};
 use crate::error::SimulationError;
 use crate::federation::Federation;
-use crate::observer::{Event, Observer};
 use alone::Setting;
 use budget::Budget;
 pub(crate) use results::BaselineResult;

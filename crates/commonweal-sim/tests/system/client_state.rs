@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use commonweal_core::{ClientRows, ClientState, ClientUpdate, TrainError};
-use commonweal_sim::observer::{Event, Silent};
+use commonweal_disk::observer::{Event, Silent};
 use commonweal_sim::{Ending, Simulation};
 
 use crate::around::{Around, with, wrapped};

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use commonweal_core::job::{CohortSize, Job, LocalLength};
-use commonweal_sim::observer::Silent;
+use commonweal_disk::observer::Silent;
 use commonweal_sim::{Ending, Environment, Finished, Simulation};
 
 /// Digits over 20 clients, Dirichlet α = 0.3, 5 a round, with `more` sections.

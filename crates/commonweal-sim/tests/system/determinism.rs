@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier, Mutex};
 
 use commonweal_core::job::Job;
 use commonweal_core::{ClientRows, ClientState, ClientUpdate, TrainError};
-use commonweal_sim::observer::{Event, Silent};
+use commonweal_disk::observer::{Event, Silent};
 use commonweal_sim::{Ending, Simulation};
 
 use crate::around::{Around, wrapped};

@@ -1,10 +1,10 @@
 //! Clients that diverge, vanish or come late cost their own part of a round and no more.
 
 use commonweal_core::{ClientRows, ClientState, ClientUpdate, TrainError};
+use commonweal_disk::file::read_bytes;
+use commonweal_disk::history::{Outcome, read_history};
+use commonweal_disk::observer::{Event, Silent};
 use commonweal_sim::SimulationError;
-use commonweal_sim::file::read_bytes;
-use commonweal_sim::history::{Outcome, read_history};
-use commonweal_sim::observer::{Event, Silent};
 
 use crate::around::{Around, wrapped};
 use crate::common;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use commonweal_core::{ClientRows, ClientState, ClientUpdate, TrainError};
-use commonweal_sim::observer::Silent;
+use commonweal_disk::observer::Silent;
 
 use crate::around::{Around, wrapped};
 use crate::common;

@@ -4,13 +4,13 @@ use crate::common;
 
 use commonweal_core::job::ClassWeights;
 use commonweal_core::{Found, Prepared};
-use commonweal_sim::client_table::read_clients;
-use commonweal_sim::file::read_bytes;
-use commonweal_sim::folder::RunFolder;
-use commonweal_sim::history::read_history;
-use commonweal_sim::model_file::load_model;
-use commonweal_sim::partition_table::PartitionTable;
-use commonweal_sim::record::Summary;
+use commonweal_disk::client_table::read_clients;
+use commonweal_disk::file::read_bytes;
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::history::read_history;
+use commonweal_disk::model_file::load_model;
+use commonweal_disk::partition_table::PartitionTable;
+use commonweal_disk::record::Summary;
 
 #[test]
 fn twenty_clients_learn_to_read_digits_together() {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use commonweal_core::job::Job;
-use commonweal_sim::file::read_bytes;
-use commonweal_sim::folder::RunFolder;
-use commonweal_sim::history::{RoundRow, read_history};
-use commonweal_sim::observer::{Event, Silent};
+use commonweal_disk::file::read_bytes;
+use commonweal_disk::folder::RunFolder;
+use commonweal_disk::history::{RoundRow, read_history};
+use commonweal_disk::observer::{Event, Silent};
 use commonweal_sim::{Ending, Environment, Finished, Simulation, SimulationError};
 use commonweal_train::{InstructionSet, instruction_set};
 

@@ -7,7 +7,7 @@ use commonweal_core::job::Job;
 use commonweal_data::registry::{self, Known};
 use commonweal_data::table::FeatureKind;
 use commonweal_data::{Features, Roster, Source};
-use commonweal_sim::{complete, read_source};
+use commonweal_disk::{complete, read_source};
 use serde::Serialize;
 
 use super::list::is_available;
@@ -87,7 +87,8 @@ fn contents(known: &Known, context: &Context) -> Result<Contents, Failure> {
     let job = Job::parse(&job).map_err(|errors| Failure::Job { path: None, errors })?;
     let data = complete(&job.data).map_err(commonweal_sim::SimulationError::from)?;
     let environment = training::environment(context, PathBuf::new());
-    let source = read_source(&data, &environment).map_err(commonweal_sim::SimulationError::from)?;
+    let source =
+        read_source(&data, &environment.places).map_err(commonweal_sim::SimulationError::from)?;
     let roster = source.roster();
     Ok(Contents {
         rows: roster.rows(),

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use commonweal_sim::file;
-use commonweal_sim::partition_table::PartitionTable;
+use commonweal_disk::file;
+use commonweal_disk::partition_table::PartitionTable;
 use commonweal_sim::preview_partition;
 use serde::Serialize;
 

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 
+use commonweal_data::LabelCounts;
+
 use crate::table::{Cell, TableError};
 
 /// Training rows by client and class. Without classes there is one column, `rows`.
@@ -64,6 +66,16 @@ impl PartitionTable {
             classes,
             counts,
         })
+    }
+}
+
+impl From<LabelCounts> for PartitionTable {
+    fn from(counts: LabelCounts) -> Self {
+        Self {
+            clients: counts.clients.iter().map(ToString::to_string).collect(),
+            classes: counts.classes,
+            counts: counts.counts.into_iter().map(u64::from).collect(),
+        }
     }
 }
 

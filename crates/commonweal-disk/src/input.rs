@@ -6,12 +6,10 @@ use std::sync::Arc;
 use commonweal_core::Prepared;
 use commonweal_data::table::{self, CsvError, EncodeError, Encoding, Schema};
 use commonweal_data::{
-    Dataset, DatasetError, ExampleShape, Features, FeaturesError, Floats, Input, Preparation,
-    Roster, Source, Target, Targets, Tokens, Vocabulary,
+    ApplyError, Dataset, DatasetError, ExampleShape, Features, FeaturesError, Floats, Input,
+    Preparation, Roster, Source, Target, Targets, Tokens, Vocabulary,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::error::SimulationError;
 
 /// What a model takes in and says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,12 +91,15 @@ pub enum InputError {
 
 impl InputRecord {
     /// Of a data set and what was found about it.
-    pub(crate) fn of(
+    ///
+    /// # Errors
+    /// [`ApplyError`] if what was found does not fit a table's columns.
+    pub fn of(
         source: &Source,
         preparation: &Preparation,
         prepared: &Prepared,
         data: &Dataset,
-    ) -> Result<Self, SimulationError> {
+    ) -> Result<Self, ApplyError> {
         let rows = match (source, data.features()) {
             (Source::Table(table), _) => RowsRecord::Table {
                 schema: table.schema().clone(),

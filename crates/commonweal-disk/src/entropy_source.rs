@@ -7,7 +7,7 @@ use rand::rngs::SysRng;
 use rand_core::Rng as _;
 
 /// Hands out [`Entropy`]. One a thread: the operating system is asked once, not once a client.
-pub(crate) struct EntropySource(ChaCha20Rng);
+pub struct EntropySource(ChaCha20Rng);
 
 /// The operating system gives no random bytes.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ impl EntropySource {
     ///
     /// # Errors
     /// [`NoEntropy`].
-    pub(crate) fn from_system() -> Result<Self, NoEntropy> {
+    pub fn from_system() -> Result<Self, NoEntropy> {
         let mut bytes = [0; 32];
         SysRng
             .try_fill_bytes(&mut bytes)
@@ -28,7 +28,8 @@ impl EntropySource {
     }
 
     /// Fresh entropy for one use.
-    pub(crate) fn draw(&mut self) -> Entropy {
+    #[must_use]
+    pub fn draw(&mut self) -> Entropy {
         let mut bytes = [0; 32];
         self.0.fill_bytes(&mut bytes);
         Entropy::new(bytes)

@@ -4,13 +4,18 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use commonweal_data::{Bytes, Dataset, Features, Targets};
-use commonweal_worker::{DataSet, Dtype, Entry};
+use safetensors::Dtype;
+
+use crate::archive::Entry;
+use crate::data::DataSet;
 
 /// A data set whose rows are written as tensors, one after the other.
-pub(crate) struct WorkerData(Arc<Dataset>);
+pub struct WorkerData(Arc<Dataset>);
 
 impl WorkerData {
-    pub(crate) fn new(data: Arc<Dataset>) -> Self {
+    /// Of this data set.
+    #[must_use]
+    pub fn new(data: Arc<Dataset>) -> Self {
         Self(data)
     }
 
