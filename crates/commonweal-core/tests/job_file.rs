@@ -455,3 +455,66 @@ fn a_faulty_override_is_named() {
         .to_string();
     assert!(faults.contains("the value is not TOML"), "{faults}");
 }
+
+#[test]
+fn a_deployment_asks_nodes_by_name_label_and_capacity() {
+    let plain = small_with("").deployment;
+    assert_eq!((plain.data.as_str(), plain.clients), ("digits", 1));
+    assert_eq!((plain.nodes, plain.require.len()), (None, 0));
+    assert!(!plain.reproducible && plain.share_model && plain.join_seconds == 60.0);
+    let own = "name = \"a\"\nrounds = 1\ndata.path = \"rows.csv\"\nmodel.kind = \"softmax\"\n";
+    assert_eq!(Job::parse(own).unwrap().deployment.data, "a");
+
+    let job = small_with(
+        "cohort.minimum = 2\n[deployment]\ndata = \"wards\"\nnodes = [\"Long Beach, VA\", \"oslo\"]\n\
+         require = { site = \"eu\", memory_mb = 2000 }\njoin_seconds = 0\nreproducible = true\n",
+    );
+    let asked = job.deployment;
+    assert_eq!((asked.data.as_str(), asked.clients), ("wards", 2));
+    assert_eq!(asked.nodes.unwrap()[0].as_str(), "Long Beach, VA");
+    let require = [
+        ("memory_mb".to_string(), Requirement::AtLeast(2000.0)),
+        ("site".to_string(), Requirement::Is("eu".to_string())),
+    ];
+    assert_eq!(asked.require, require.into());
+    assert!(asked.reproducible && asked.join_seconds == 0.0);
+}
+
+#[test]
+fn a_deployment_that_cannot_begin_is_refused_with_what_to_change() {
+    for (lines, expected) in [
+        (
+            "deployment.clients = 0",
+            "line 5, column 22: `deployment.clients` is the integer 0; it must be an integer from 1 to 1000000000",
+        ),
+        (
+            "deployment.require = { site = true }",
+            "line 5, column 31: `deployment.require.site` is `true`; it must be a text; or a number",
+        ),
+        (
+            "deployment.nodes = [\"a\", \"a\"]",
+            "line 5, column 12: `deployment.nodes` has \"a\" twice",
+        ),
+        (
+            "deployment.nodes = [\"a\\u0007\"]",
+            "line 5, column 12: `deployment.nodes.0` is no node's name: a client name has the control character \
+             U+0007 at byte 1",
+        ),
+        (
+            "deployment = { nodes = [\"a\"], clients = 2 }",
+            "line 5, column 16: `deployment.nodes` names 1 nodes, and the run begins with 2 (`deployment.clients`, \
+             or else `cohort.minimum`): name more, or lower it",
+        ),
+        (
+            "cohort.minimum = 3\ndeployment.clients = 2",
+            "line 6, column 12: `deployment.clients` is 2 and `cohort.minimum` is 3: the run would begin with fewer \
+             nodes than a round needs; raise it to at least 3",
+        ),
+        (
+            "deployment.node = [\"a\"]",
+            "line 5, column 12: unknown key `deployment.node` (did you mean `nodes`?)",
+        ),
+    ] {
+        assert_eq!(fault(lines), expected);
+    }
+}

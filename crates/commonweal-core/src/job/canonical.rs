@@ -73,7 +73,7 @@ fn sorted(entries: &Map<String, Json>) -> Vec<(&str, &Json)> {
 
 /// TOML with the plain values first and a header for each section; tables within are inline.
 pub(super) fn to_toml(json: &Json) -> String {
-    const SECTIONS: [&str; 10] = [
+    const SECTIONS: [&str; 11] = [
         "data",
         "simulation",
         "model",
@@ -84,6 +84,7 @@ pub(super) fn to_toml(json: &Json) -> String {
         "stop",
         "expect",
         "checkpoints",
+        "deployment",
     ];
     let mut text = String::new();
     for name in ["name", "rounds", "seed"] {

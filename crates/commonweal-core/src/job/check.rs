@@ -382,7 +382,8 @@ fn fits(kind: &Type, value: &Value) -> bool {
     matches!(
         (kind, value),
         (Type::Integer { .. }, Value::Integer(_))
-            | (Type::Word(_), Value::Text(_))
+            | (Type::Word(_) | Type::Text, Value::Text(_))
+            | (Type::Number(_), Value::Integer(_) | Value::Number(_))
             | (Type::List { .. }, Value::List(_))
     )
 }

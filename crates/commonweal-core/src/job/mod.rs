@@ -6,6 +6,7 @@ mod canonical;
 mod check;
 mod cohort;
 mod data;
+mod deployment;
 mod error;
 mod evaluation;
 mod manifest;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cohort::{CohortSize, CohortSpec, Sampling};
 pub use data::{Column, Data, DataSource, DataTask, Files, Format, Missing, Scale, Text, Windows};
+pub use deployment::{Deployment, Requirement};
 pub use error::{JobError, JobErrors, Place, Problem};
 pub use evaluation::{Checkpoints, Evaluation, Expect, Stop, Threshold};
 pub use manifest::Manifest;
@@ -68,6 +70,8 @@ pub struct Job {
     pub expect: Option<Expect>,
     /// `[checkpoints]`
     pub checkpoints: Checkpoints,
+    /// `[deployment]`
+    pub deployment: Deployment,
 }
 
 impl Job {

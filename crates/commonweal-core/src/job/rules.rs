@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use super::check::{Checked, Places};
 use super::error::{JobError, Problem};
 use super::reference::Words;
+use crate::ClientName;
 
 /// Fills in the defaults that follow from other keys.
 pub(super) fn complete(json: &mut Json) {
@@ -47,6 +48,13 @@ pub(super) fn complete(json: &mut Json) {
         {
             default(json, table, to, value);
         }
+    }
+    let data = word_at(json, "/data/name").or(word_at(json, "/name"));
+    if let Some(data) = data {
+        default(json, "/deployment", "data", json!(data));
+    }
+    if let Some(minimum) = json.pointer("/cohort/minimum").cloned() {
+        default(json, "/deployment", "clients", minimum);
     }
     if let Some(metric) = judged_by(json) {
         default(json, "/evaluation", "metric", metric);
@@ -89,6 +97,7 @@ pub(super) fn broken(checked: &Checked) -> Vec<JobError> {
     rules.trainer();
     rules.data();
     rules.partition();
+    rules.deployment();
     rules.errors
 }
 
@@ -323,6 +332,42 @@ impl<'a> Rules<'a> {
                  remove one of the two"
             );
             self.refuse("simulation.partition.column", rule);
+        }
+    }
+
+    /// Nodes that can be named, and enough of them to begin.
+    fn deployment(&mut self) {
+        let clients = self.number("deployment.clients").unwrap_or(1.0);
+        if let Some(minimum) = self.number("cohort.minimum")
+            && clients < minimum
+        {
+            let rule = format!(
+                "`deployment.clients` is {clients} and `cohort.minimum` is {minimum}: the run would \
+                 begin with fewer nodes than a round needs; raise it to at least {minimum}"
+            );
+            self.refuse("deployment.clients", rule);
+        }
+        let Some(nodes) = self.value("deployment.nodes") else {
+            return;
+        };
+        if let Some(name) = repeated(nodes) {
+            let rule = format!("`deployment.nodes` has \"{name}\" twice");
+            self.refuse("deployment.nodes", rule);
+        }
+        let nodes = nodes.as_array().map(Vec::as_slice).unwrap_or_default();
+        if clients > nodes.len() as f64 {
+            let rule = format!(
+                "`deployment.nodes` names {} nodes, and the run begins with {clients} \
+                 (`deployment.clients`, or else `cohort.minimum`): name more, or lower it",
+                nodes.len()
+            );
+            self.refuse("deployment.nodes", rule);
+        }
+        for (index, name) in nodes.iter().filter_map(Json::as_str).enumerate() {
+            if let Err(fault) = ClientName::try_from(name) {
+                let path = format!("deployment.nodes.{index}");
+                self.refuse(&path, format!("`{path}` is no node's name: {fault}"));
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! reference page are printed from it.
 
 mod data;
+mod deployment;
 mod explain;
 mod kind;
 mod model;
@@ -77,6 +78,7 @@ pub fn reference() -> impl Iterator<Item = &'static Key> + Clone {
         model::KEYS,
         training::KEYS,
         top::ROUNDS,
+        deployment::KEYS,
     ]
     .into_iter()
     .flatten()

@@ -83,6 +83,12 @@ pub(super) const TOP: &[Key] = &[
         "Which checkpoints stay besides the last two and the best.",
     )
     .filled(),
+    key(
+        "deployment",
+        Type::Table,
+        "Which nodes a run is offered to and how many it waits for; a simulation ignores the section.",
+    )
+    .filled(),
 ];
 
 pub(super) const ROUNDS: &[Key] = &[
