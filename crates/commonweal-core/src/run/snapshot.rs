@@ -7,6 +7,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 
 use super::{Best, Judge, Run, RunSpec, State};
 use crate::reader::{Reader, Truncated};
@@ -92,11 +93,50 @@ pub enum SnapshotError {
 }
 
 impl Run {
-    /// This run as bytes. Costs one pass over the model and its SHA-256.
+    /// This run as bytes. Costs one pass over the model and its SHA-256, and a copy of the model.
     pub fn snapshot(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(512 + 4 * self.model.values().len());
+        let written = self.write_snapshot(|part| {
+            bytes.extend(part);
+            Ok::<(), Infallible>(())
+        });
+        match written {
+            Ok(()) => bytes,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Gives the bytes of [`snapshot`](Self::snapshot) to `write`, part by part: no second model in memory.
+    ///
+    /// # Errors
+    /// The first of `write`, which is not called again.
+    pub fn write_snapshot<E>(
+        &self,
+        mut write: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut checksum = DigestWriter::default();
+        let mut put = |part: &[u8]| {
+            checksum.bytes(part);
+            write(part)
+        };
         let optimizer = self.spec.strategy.optimizer.state();
+        put(&self.head(optimizer.len()))?;
+        put(&optimizer)?;
         let values = self.model.values();
-        let mut bytes = Vec::with_capacity(512 + optimizer.len() + 4 * values.len());
+        put(&(values.len() as u64).to_le_bytes())?;
+        let mut block = [0; 4096];
+        for values in values.chunks(block.len() / 4) {
+            for (bytes, value) in block.chunks_exact_mut(4).zip(values) {
+                bytes.copy_from_slice(&value.to_le_bytes());
+            }
+            put(&block[..4 * values.len()])?;
+        }
+        write(checksum.finish().as_bytes())
+    }
+
+    /// All before the server optimizer's state.
+    fn head(&self, optimizer_len: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(512);
         bytes.extend(MAGIC);
         bytes.extend(FORMAT.to_le_bytes());
         bytes.extend(self.spec.manifest.as_bytes());
@@ -108,12 +148,7 @@ impl Run {
         bytes.extend((name.len() as u16).to_le_bytes());
         bytes.extend(name);
         self.state.write(&mut bytes);
-        bytes.extend((optimizer.len() as u64).to_le_bytes());
-        bytes.extend(optimizer);
-        bytes.extend((values.len() as u64).to_le_bytes());
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        let checksum = Digest::of(&bytes);
-        bytes.extend(checksum.as_bytes());
+        bytes.extend((optimizer_len as u64).to_le_bytes());
         bytes
     }
 
