@@ -7,6 +7,7 @@
 pub mod archive;
 mod categories;
 pub mod cifar;
+mod data_schema;
 mod dataset;
 pub mod embedded;
 mod features;
@@ -26,6 +27,7 @@ pub mod table;
 pub mod text;
 
 pub use categories::Categories;
+pub use data_schema::{ColumnKind, DataSchema, DataSchemaError, SchemaDifference};
 pub use dataset::{Dataset, DatasetError, Features, Targets};
 pub use features::{Bytes, FeaturesError, Floats, Tokens, Vocabulary};
 pub use partition::{

@@ -125,6 +125,34 @@ impl Table {
         })
     }
 
+    /// A table of no rows.
+    pub(crate) fn blank(schema: Schema) -> Self {
+        let columns = schema.features.iter().map(|feature| match feature.kind {
+            FeatureKind::Numeric => Cells::Numeric(Vec::new()),
+            FeatureKind::Categorical { .. } => Cells::Categorical {
+                levels: Vec::new(),
+                codes: Vec::new(),
+            },
+        });
+        let roster = Roster::new(0);
+        let (target, roster) = match schema.label.as_ref().map(|label| &label.kind) {
+            None => (TableTarget::Absent, roster),
+            Some(LabelKind::Value) => (TableTarget::Values(Vec::new()), roster),
+            Some(LabelKind::Class(_) | LabelKind::Above(_)) => {
+                let labels = Categories::of([]);
+                (TableTarget::Classes, roster.with_labels(labels))
+            }
+        };
+        Self {
+            columns: columns.collect(),
+            target,
+            roster,
+            series: None,
+            lines: Vec::new(),
+            schema,
+        }
+    }
+
     /// What is known of each row.
     pub fn roster(&self) -> &Roster {
         &self.roster

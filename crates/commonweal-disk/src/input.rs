@@ -102,7 +102,7 @@ impl InputRecord {
     ) -> Result<Self, ApplyError> {
         let rows = match (source, data.features()) {
             (Source::Table(table), _) => RowsRecord::Table {
-                schema: table.schema().clone(),
+                schema: table.schema().clone().without_keys(),
                 encoding: preparation.encoding(table, prepared)?,
             },
             (_, Features::Bytes(bytes)) => RowsRecord::Values {

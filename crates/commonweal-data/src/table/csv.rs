@@ -190,10 +190,7 @@ fn read_rows(bytes: &[u8], schema: &Schema, builder: &mut Builder) -> Result<(),
 pub fn read_features(bytes: &[u8], schema: &Schema) -> Result<Table, CsvError> {
     let features_only = Schema {
         label: None,
-        client: None,
-        group: None,
-        series: None,
-        ..schema.clone()
+        ..schema.clone().without_keys()
     };
     read(bytes, &features_only)
 }

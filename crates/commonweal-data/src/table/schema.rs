@@ -170,23 +170,45 @@ impl Schema {
                 .filter(|name| !has_other_part(name))
                 .collect(),
         };
-        let features: Vec<Feature> = named
+        let features: Vec<(&str, bool)> = named
             .iter()
-            .filter_map(|name| survey.column(name).map(|facts| feature(data, name, facts)))
+            .filter_map(|name| {
+                let facts = survey.column(name)?;
+                Some((name.as_str(), facts.is_numeric()))
+            })
             .collect();
         if features.is_empty() {
             return Err(SchemaError::NoFeatures);
         }
-        let facts = survey.column(label_column);
+        let looks_like_a_value = survey
+            .column(label_column)
+            .is_some_and(ColumnFacts::looks_like_a_value);
+        let label = (label_column.as_str(), looks_like_a_value);
         Ok(Self {
-            features,
-            label: Some(Label {
-                column: label_column.clone(),
-                kind: label_kind(data, facts),
-            }),
             client: data.client.clone(),
             group: data.group.clone(),
             series: data.windows.as_ref().map(|windows| windows.series.clone()),
+            ..Self::declared(data, features, Some(label))
+        })
+    }
+
+    /// The schema that `data` declares for rows of these columns, none of which names a client, a group or a
+    /// series. Where it does not say, a column is a number if its flag is set, and the label one to predict.
+    pub(crate) fn declared<'a>(
+        data: &Data,
+        columns: impl IntoIterator<Item = (&'a str, bool)>,
+        label: Option<(&str, bool)>,
+    ) -> Self {
+        let feature = |(name, is_numeric)| feature(data, name, is_numeric);
+        Self {
+            features: columns.into_iter().map(feature).collect(),
+            label: label.map(|(column, looks_like_a_value)| Label {
+                column: column.to_owned(),
+                kind: label_kind(data, looks_like_a_value),
+            }),
+            client: None,
+            group: None,
+            series: None,
             keyless: if data.missing == Missing::DropRow {
                 Missing::DropRow
             } else {
@@ -194,7 +216,19 @@ impl Schema {
             },
             missing_values: data.missing_values.clone(),
             delimiter: data.delimiter,
-        })
+        }
+    }
+
+    /// The same without the columns that say which rows belong together: what is predicted of a row does not
+    /// need them.
+    #[must_use]
+    pub fn without_keys(self) -> Self {
+        Self {
+            client: None,
+            group: None,
+            series: None,
+            ..self
+        }
     }
 
     /// The classes that are fixed without asking the clients.
@@ -274,7 +308,7 @@ fn expect_columns(data: &Data, survey: &Survey) -> Result<(), SchemaError> {
     Ok(())
 }
 
-fn feature(data: &Data, name: &str, facts: &ColumnFacts) -> Feature {
+fn feature(data: &Data, name: &str, is_numeric: bool) -> Feature {
     let declared = data.columns.get(name);
     let kind = match declared {
         Some(Column::Categorical {
@@ -284,7 +318,7 @@ fn feature(data: &Data, name: &str, facts: &ColumnFacts) -> Feature {
             drop_first: *drop_first,
         },
         Some(Column::Numeric { .. }) => FeatureKind::Numeric,
-        Some(Column::Drop) | None if facts.is_numeric() => FeatureKind::Numeric,
+        Some(Column::Drop) | None if is_numeric => FeatureKind::Numeric,
         Some(Column::Drop) | None => FeatureKind::Categorical {
             levels: None,
             drop_first: false,
@@ -318,11 +352,10 @@ fn feature(data: &Data, name: &str, facts: &ColumnFacts) -> Feature {
     }
 }
 
-fn label_kind(data: &Data, facts: Option<&ColumnFacts>) -> LabelKind {
+fn label_kind(data: &Data, looks_like_a_value: bool) -> LabelKind {
     if let Some(threshold) = data.positive_above {
         return LabelKind::Above(threshold);
     }
-    let looks_like_a_value = facts.is_some_and(ColumnFacts::looks_like_a_value);
     match data.task {
         Some(DataTask::Regression) => LabelKind::Value,
         None if data.classes.is_none() && looks_like_a_value => LabelKind::Value,
