@@ -1,1 +1,3 @@
 //! A federation's server.
+
+pub mod exchange;
