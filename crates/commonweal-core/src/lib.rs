@@ -66,7 +66,7 @@ pub use refusal::Refusal;
 pub use round::{AbandonReason, Abandoned, Action, Committed, Event, Round, RoundSpec};
 pub use run::{
     Best, CommitError, End, EvaluationOutcome, Judge, Known, Next, RoundOutcome, Run, RunSpec,
-    RunSpecError, Snapshot, SnapshotError, open_prepare,
+    RunSpecError, Snapshot, SnapshotError, SnapshotParts, open_prepare,
 };
 pub use sample::{below, normal, shuffle, unit};
 pub use seed::{Purpose, Seed, SeedRng};

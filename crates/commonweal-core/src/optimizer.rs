@@ -7,7 +7,7 @@ use core::fmt;
 ///
 /// The mean is `local − global`, so it points downhill: it is added, where a gradient would be subtracted
 /// (Reddi et al. 2021, "Adaptive Federated Optimization", algorithm 1).
-pub trait ServerOptimizer: Send {
+pub trait ServerOptimizer: Send + Sync {
     /// Changes `model`, the shared prefix, by `mean` in `round`. The two are of one length.
     fn step(&mut self, model: &mut [f32], mean: &[f32], round: u64);
 

@@ -20,7 +20,7 @@ use core::fmt;
 pub use of_job::{Known, RunSpecError};
 pub use outcome::{CommitError, End, EvaluationOutcome, Next, RoundOutcome};
 pub use prepare::open_prepare;
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Snapshot, SnapshotError, SnapshotParts};
 pub use stop::{Best, Judge};
 
 use crate::job::Stop;

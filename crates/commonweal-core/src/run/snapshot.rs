@@ -7,7 +7,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::convert::Infallible;
+use core::borrow::Borrow;
 
 use super::{Best, Judge, Run, RunSpec, State};
 use crate::reader::{Reader, Truncated};
@@ -96,47 +96,14 @@ impl Run {
     /// This run as bytes. Costs one pass over the model and its SHA-256, and a copy of the model.
     pub fn snapshot(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(512 + 4 * self.model.values().len());
-        let written = self.write_snapshot(|part| {
-            bytes.extend(part);
-            Ok::<(), Infallible>(())
-        });
-        match written {
-            Ok(()) => bytes,
-            Err(never) => match never {},
-        }
+        SnapshotParts::of(self).for_each(|part| bytes.extend(part));
+        bytes
     }
 
-    /// Gives the bytes of [`snapshot`](Self::snapshot) to `write`, part by part: no second model in memory.
-    ///
-    /// # Errors
-    /// The first of `write`, which is not called again.
-    pub fn write_snapshot<E>(
-        &self,
-        mut write: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut checksum = DigestWriter::default();
-        let mut put = |part: &[u8]| {
-            checksum.bytes(part);
-            write(part)
-        };
+    /// All before the model's values.
+    fn head(&self) -> Vec<u8> {
         let optimizer = self.spec.strategy.optimizer.state();
-        put(&self.head(optimizer.len()))?;
-        put(&optimizer)?;
-        let values = self.model.values();
-        put(&(values.len() as u64).to_le_bytes())?;
-        let mut block = [0; 4096];
-        for values in values.chunks(block.len() / 4) {
-            for (bytes, value) in block.chunks_exact_mut(4).zip(values) {
-                bytes.copy_from_slice(&value.to_le_bytes());
-            }
-            put(&block[..4 * values.len()])?;
-        }
-        write(checksum.finish().as_bytes())
-    }
-
-    /// All before the server optimizer's state.
-    fn head(&self, optimizer_len: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(512);
+        let mut bytes = Vec::with_capacity(512 + optimizer.len());
         bytes.extend(MAGIC);
         bytes.extend(FORMAT.to_le_bytes());
         bytes.extend(self.spec.manifest.as_bytes());
@@ -148,7 +115,9 @@ impl Run {
         bytes.extend((name.len() as u16).to_le_bytes());
         bytes.extend(name);
         self.state.write(&mut bytes);
-        bytes.extend((optimizer_len as u64).to_le_bytes());
+        bytes.extend((optimizer.len() as u64).to_le_bytes());
+        bytes.extend(optimizer);
+        bytes.extend((self.model.values().len() as u64).to_le_bytes());
         bytes
     }
 
@@ -187,6 +156,66 @@ impl Run {
         let model =
             Parameters::new(Arc::clone(layout), values).map_err(|_| SnapshotError::OtherModel)?;
         Ok(Self { spec, model, state })
+    }
+}
+
+/// The bytes of [`Run::snapshot`], part by part: no second model in memory.
+pub struct SnapshotParts<R> {
+    run: R,
+    checksum: DigestWriter,
+    next: Part,
+}
+
+/// Which part comes next.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Head,
+    /// From this value on.
+    Values(usize),
+    Nothing,
+}
+
+impl<R: Borrow<Run>> SnapshotParts<R> {
+    /// Of a run that is borrowed or shared.
+    pub fn of(run: R) -> Self {
+        Self {
+            run,
+            checksum: DigestWriter::default(),
+            next: Part::Head,
+        }
+    }
+}
+
+impl<R: Borrow<Run>> Iterator for SnapshotParts<R> {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        const VALUES: usize = 1 << 18;
+        let run = self.run.borrow();
+        let values = run.model.values();
+        let part = match self.next {
+            Part::Nothing => return None,
+            Part::Head => {
+                self.next = Part::Values(0);
+                run.head()
+            }
+            Part::Values(from) if from < values.len() => {
+                let to = values.len().min(from + VALUES);
+                self.next = Part::Values(to);
+                let mut bytes = Vec::with_capacity(4 * (to - from));
+                for value in &values[from..to] {
+                    bytes.extend_from_slice(&value.to_le_bytes());
+                }
+                bytes
+            }
+            Part::Values(_) => {
+                self.next = Part::Nothing;
+                let checksum = core::mem::take(&mut self.checksum);
+                return Some(checksum.finish().as_bytes().to_vec());
+            }
+        };
+        self.checksum.bytes(&part);
+        Some(part)
     }
 }
 
