@@ -33,6 +33,7 @@ pub use error::{JobError, JobErrors, Place, Problem};
 pub use evaluation::{Checkpoints, Evaluation, Expect, Stop, Threshold};
 pub use manifest::Manifest;
 pub use model::{Activation, Layer, Model, ModelKind};
+pub use nearest::nearest;
 pub use reference::reference;
 pub use schedule::{Decay, Schedule};
 pub use simulation::{Baseline, Partition, Population, Simulation, TrainerSpec};

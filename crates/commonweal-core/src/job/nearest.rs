@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 /// The word of `words` that `found` most likely stands for, if any is near: few edits away, or one
 /// contains the other.
-pub(super) fn nearest<'a>(found: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(found: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let found: Vec<char> = found
         .chars()
         .take(64)
