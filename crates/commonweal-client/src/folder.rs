@@ -17,7 +17,9 @@ pub struct NodeFolder(PathBuf);
 
 /// Holds the node's directory for one process; let go when dropped, and when the process dies.
 #[derive(Debug)]
-pub struct FolderLock(#[expect(dead_code, reason = "the lock lives as long as its file is open")] File);
+pub struct FolderLock(
+    #[expect(dead_code, reason = "the lock lives as long as its file is open")] File,
+);
 
 /// Why a directory cannot be a node's.
 #[derive(Debug, thiserror::Error)]

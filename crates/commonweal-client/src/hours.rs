@@ -67,7 +67,9 @@ pub fn local_zone() -> TimeZone {
         Some(path) if path.starts_with('/') => path.to_owned(),
         Some(name) => format!("/usr/share/zoneinfo/{name}"),
     };
-    let zone = fs::read(&path).ok().and_then(|bytes| TimeZone::tzif(&path, &bytes).ok());
+    let zone = fs::read(&path)
+        .ok()
+        .and_then(|bytes| TimeZone::tzif(&path, &bytes).ok());
     zone.unwrap_or(TimeZone::UTC)
 }
 
@@ -87,9 +89,12 @@ impl FromStr for Hours {
 fn minute_of_day(text: &str) -> Result<u16, HoursError> {
     let (hour, minute) = text.trim().split_once(':').ok_or(HoursError)?;
     let number = |text: &str, most: u16| -> Result<u16, HoursError> {
-        let is_digits = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_digits =
+            (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
         let number: Option<u16> = text.parse().ok();
-        number.filter(|&number| is_digits && number <= most).ok_or(HoursError)
+        number
+            .filter(|&number| is_digits && number <= most)
+            .ok_or(HoursError)
     };
     let minutes = number(hour, 24)? * 60 + number(minute, 59)?;
     match minutes <= DAY {
@@ -133,7 +138,16 @@ mod tests {
         for text in ["18:00-06:00", "00:00-24:00", "08:05-17:30"] {
             assert_eq!(text.parse::<Hours>().unwrap().to_string(), text);
         }
-        for text in ["", "18:00", "18-6", "25:00-06:00", "08:60-09:00", "08:00-08:00", "+8:00-9:00", "24:30-1:00"] {
+        for text in [
+            "",
+            "18:00",
+            "18-6",
+            "25:00-06:00",
+            "08:60-09:00",
+            "08:00-08:00",
+            "+8:00-9:00",
+            "24:30-1:00",
+        ] {
             assert_eq!(text.parse::<Hours>(), Err(HoursError), "{text:?}");
         }
     }
@@ -142,7 +156,10 @@ mod tests {
     fn a_zone_moves_the_hours() {
         let hours: Hours = "08:00-09:00".parse().unwrap();
         let now = Timestamp::from_second(6 * 3600 + 1800).unwrap();
-        assert_eq!(hours.wait(now, &TimeZone::fixed(jiff::tz::offset(2))), Duration::ZERO);
+        assert_eq!(
+            hours.wait(now, &TimeZone::fixed(jiff::tz::offset(2))),
+            Duration::ZERO
+        );
         assert_eq!(hours.wait(now, &TimeZone::UTC), Duration::from_secs(5400));
     }
 }

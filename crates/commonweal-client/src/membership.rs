@@ -164,7 +164,10 @@ mod tests {
     fn a_directory_that_never_joined_says_how_to() {
         let temporary = tempfile::tempdir().unwrap();
         let error = Membership::read(&NodeFolder::at(temporary.path())).unwrap_err();
-        assert!(error.to_string().contains("commonweal node join"), "{error}");
+        assert!(
+            error.to_string().contains("commonweal node join"),
+            "{error}"
+        );
     }
 
     #[test]

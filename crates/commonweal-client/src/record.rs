@@ -246,9 +246,7 @@ impl Record {
     pub fn lines(&self) -> Result<Vec<RecordLine>, RecordError> {
         let text = self.text()?;
         let lines = text.lines().enumerate();
-        lines
-            .map(|(at, line)| self.parse(at + 1, line))
-            .collect()
+        lines.map(|(at, line)| self.parse(at + 1, line)).collect()
     }
 
     /// Reads the whole record, checks that every line follows from the one before, and that the last is the last.
@@ -390,7 +388,11 @@ mod tests {
         rewrite(&record, |lines| lines.truncate(2));
         assert!(matches!(
             record.verify(),
-            Err(RecordError::Cut { expected: 3, found: 2, .. })
+            Err(RecordError::Cut {
+                expected: 3,
+                found: 2,
+                ..
+            })
         ));
     }
 

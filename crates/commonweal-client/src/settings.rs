@@ -111,7 +111,8 @@ impl Settings {
             "accept",
             "say which runs may use the data: \"ask\", \"all\", or a list of manifests' digests",
         )?;
-        let why = "say how many nodes a round must have at least: fewer tell more of each, 3 is a start";
+        let why =
+            "say how many nodes a round must have at least: fewer tell more of each, 3 is a start";
         let smallest = root.need("smallest_cohort", why)?;
         let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
         let settings = Self {
@@ -143,7 +144,8 @@ fn optional<'a, T>(
 }
 
 fn accept_of(value: Value<'_>) -> Result<Accept, DocumentError> {
-    let expected = "\"ask\", \"all\", or a list of manifests' digests as `commonweal job digest` prints them";
+    let expected =
+        "\"ask\", \"all\", or a list of manifests' digests as `commonweal job digest` prints them";
     match value.as_text() {
         Some("ask") => return Ok(Accept::Ask),
         Some("all") => return Ok(Accept::All),
@@ -153,10 +155,12 @@ fn accept_of(value: Value<'_>) -> Result<Accept, DocumentError> {
     let wrong = value.expected(expected);
     let digests = value.texts(expected)?;
     let digests: Result<BTreeSet<Digest>, _> = digests.iter().map(|text| text.parse()).collect();
-    digests.map(Accept::Manifests).map_err(|error| DocumentError {
-        what: error.to_string(),
-        ..wrong
-    })
+    digests
+        .map(Accept::Manifests)
+        .map_err(|error| DocumentError {
+            what: error.to_string(),
+            ..wrong
+        })
 }
 
 fn hours_of(value: Value<'_>) -> Result<Hours, DocumentError> {
@@ -202,7 +206,8 @@ fn files_of(
     base: &Path,
 ) -> Result<DataFiles, DocumentError> {
     let columns = |value: Value<'_>| {
-        let columns = value.table("a table from the file's column to the job's, as { Alter = \"age\" }")?;
+        let columns =
+            value.table("a table from the file's column to the job's, as { Alter = \"age\" }")?;
         let columns = columns.named().into_iter();
         columns
             .map(|(name, value)| Ok((name, value.text("the job's name of the column")?)))
@@ -253,7 +258,9 @@ fn trainers_of(value: Value<'_>) -> Result<BTreeMap<String, TrainerSpec>, Docume
     trainers
         .map(|(name, value)| {
             if name == BUILT_IN_TRAINER {
-                return Err(value.wrong("is Commonweal's own trainer: give yours another name".into()));
+                return Err(
+                    value.wrong("is Commonweal's own trainer: give yours another name".into())
+                );
             }
             Ok((name, trainer_of(value)?))
         })
@@ -363,12 +370,28 @@ command = ["python3", "train.py"]
             ("\"ask\"", "true", "accept: must be \"ask\", \"all\""),
             ("\"ask\"", "\"some\"", "accept: must be"),
             ("\"ask\"", "[\"md5:1\"]", "begins with \"sha256:\""),
-            ("= 3", "= 0", "smallest_cohort: must be a whole number from 1"),
+            (
+                "= 3",
+                "= 0",
+                "smallest_cohort: must be a whole number from 1",
+            ),
             ("18:00-06:00", "18:00", "hours: must be two times of day"),
             ("\"eu\"", "1", "labels.site: must be a text"),
-            ("path = \"patients.csv\"", "format = \"csv\"", "`path` or `share`"),
-            ("[\"python3\", \"train.py\"]", "[]", "a list of program and arguments"),
-            ("trainers.torch", "trainers.built-in", "give yours another name"),
+            (
+                "path = \"patients.csv\"",
+                "format = \"csv\"",
+                "`path` or `share`",
+            ),
+            (
+                "[\"python3\", \"train.py\"]",
+                "[]",
+                "a list of program and arguments",
+            ),
+            (
+                "trainers.torch",
+                "trainers.built-in",
+                "give yours another name",
+            ),
             ("client-003", "", "a client name is empty"),
         ] {
             let error = refused(from, to);
