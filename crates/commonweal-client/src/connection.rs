@@ -90,6 +90,14 @@ impl CallError {
         }
     }
 
+    /// Whether the server knows this key no more.
+    pub(crate) fn is_unknown_here(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(RefusalCode::UnknownNode | RefusalCode::Revoked)
+        )
+    }
+
     /// The refusal's code, if it is one.
     pub(crate) fn code(&self) -> Option<RefusalCode> {
         match self {
@@ -157,6 +165,22 @@ impl Connection {
         let call = async {
             let answer = self.send(Method::POST, target, body, None, None).await?;
             self.message(answer).await
+        };
+        self.within(patience, call).await
+    }
+
+    /// Posts nothing and expects nothing.
+    pub(crate) async fn post_empty(
+        &self,
+        target: &str,
+        patience: Duration,
+    ) -> Result<(), CallError> {
+        let call = async {
+            let answer = self
+                .send(Method::POST, target, Bytes::new(), None, None)
+                .await?;
+            drop(answer);
+            Ok(())
         };
         self.within(patience, call).await
     }

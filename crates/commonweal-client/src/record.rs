@@ -4,6 +4,7 @@
 //! changed, taken out, added or moved breaks the chain. Whoever can write both files can write a new chain; copy
 //! the head elsewhere to be safe from that too.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -335,6 +336,43 @@ impl Record {
         file.write_all(text.as_bytes()).map_err(of)?;
         std::fs::rename(&unfinished, &self.head).map_err(of)?;
         Ok(())
+    }
+}
+
+impl fmt::Display for RecordEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Joined { server, name, .. } => write!(f, "joined {server} as {name}"),
+            Self::Request { run, submitter, .. } => {
+                write!(f, "{run} asked, submitted by {submitter}")
+            }
+            Self::Decision {
+                run,
+                decision,
+                reason,
+                ..
+            } => write!(f, "{run} {decision}: {reason}"),
+            Self::Task {
+                run, task, cohort, ..
+            } => write!(f, "{run} {task} begun, with {cohort} nodes"),
+            Self::Failure { run, task, code } => write!(f, "{run} {task} failed: {code}"),
+            Self::Report {
+                run,
+                task,
+                bytes,
+                parts,
+                ..
+            } => {
+                let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+                write!(f, "{run} {task} sends {bytes} bytes: {}", names.join(", "))
+            }
+            Self::Settled { run, task, counted } => {
+                let fate = if *counted { "counted" } else { "not counted" };
+                write!(f, "{run} {task} {fate}")
+            }
+            Self::Over { run, ending } => write!(f, "{run} is over: {ending}"),
+            Self::Left { server } => write!(f, "left {server}"),
+        }
     }
 }
 
