@@ -76,6 +76,11 @@ impl Population {
         Ok(Self(Names::Listed(names.into())))
     }
 
+    /// One client.
+    pub fn single(name: ClientName) -> Self {
+        Self(Names::Listed([name].into()))
+    }
+
     /// `client-000`, `client-001` and so on: with as many digits, at least three, as the last one needs,
     /// so that the order of the numbers is that of the names.
     ///

@@ -389,7 +389,7 @@ mod tests {
             stratify: true,
             by_client: true,
         };
-        let split = crate::Split::of(data.roster(), hold_out, &1.into());
+        let split = crate::Split::of(data.roster(), hold_out, |_| 1.into());
         let characters = |rows: &[u32]| {
             let (mut inputs, mut targets) = (vec![0; rows.len() * 5], vec![0; rows.len() * 5]);
             data.fill_tokens(rows, &mut inputs);

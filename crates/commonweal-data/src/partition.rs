@@ -1,5 +1,6 @@
 //! Who holds which rows in a simulated federation.
 
+mod alone;
 mod classes;
 mod deal;
 mod dirichlet;

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use commonweal_core::{Seed, SeedRng, below, shuffle};
+use commonweal_core::job::Data;
+use commonweal_core::{ClientName, Seed, SeedRng, below, shuffle};
 
 use crate::Roster;
 
@@ -30,7 +31,11 @@ pub struct Split {
 impl Split {
     /// Splits all rows of a roster. Where the data set has a test file of its own, that is the test
     /// set, and `hold_out` is not used.
-    pub fn of(roster: &Roster, hold_out: HoldOut, seed: &Seed) -> Self {
+    pub fn of(
+        roster: &Roster,
+        hold_out: HoldOut,
+        seed: impl Fn(Option<&ClientName>) -> Seed,
+    ) -> Self {
         let own = roster.own_test();
         if own.is_empty() {
             let rows: Vec<u32> = (0..roster.rows()).collect();
@@ -45,16 +50,34 @@ impl Split {
 }
 
 impl HoldOut {
-    /// Splits `rows`.
+    /// What a job's `[data]` holds out for testing: a fifth if it does not say.
+    pub fn of(data: &Data, by_client: bool) -> Self {
+        Self {
+            fraction: data.test.unwrap_or(0.2),
+            stratify: data.stratify,
+            by_client,
+        }
+    }
+
+    /// Splits `rows`. `seed` gives the seed of each client's rows, so that they are split alike whoever
+    /// else there is; of no client, that of all rows together, and that of a client whose name is none.
     ///
     /// The unit is a row, or all rows of a group. Of `n` units `⌈fraction · n⌉` are held out, as
     /// scikit-learn's `train_test_split` rounds, but at least one stays; a group counts for the client and
     /// the class of most of its rows. Stratified units are sorted by class and held out at equal
     /// distances, so that each class is off by less than one unit.
-    pub fn split(&self, roster: &Roster, rows: &[u32], seed: &Seed) -> Split {
-        let mut rng = seed.rng();
+    pub fn split(
+        &self,
+        roster: &Roster,
+        rows: &[u32],
+        seed: impl Fn(Option<&ClientName>) -> Seed,
+    ) -> Split {
+        let clients = roster.clients().filter(|_| self.by_client);
         let mut split = Split::default();
-        for mut units in self.units_by_client(roster, rows).into_values() {
+        for (client, mut units) in self.units_by_client(roster, rows) {
+            let name = clients.and_then(|clients| clients.names().get(client as usize));
+            let name = name.and_then(|name| ClientName::try_from(&**name).ok());
+            let mut rng = seed(name.as_ref()).rng();
             shuffle(&mut rng, &mut units);
             if self.stratify {
                 units.sort_by_key(|unit| unit.class);
@@ -165,7 +188,7 @@ mod tests {
             let split = Split::of(
                 &roster(&vec![0; rows], &vec![0; rows]),
                 hold_out(0.34),
-                &1.into(),
+                |_| 1.into(),
             );
             assert_eq!((split.train.len(), split.test.len()), (train, rows - train));
         }
@@ -173,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_client_with_one_row_keeps_it_to_learn_from() {
-        let split = Split::of(&roster(&[0, 1], &[0, 1]), hold_out(0.9), &1.into());
+        let split = Split::of(&roster(&[0, 1], &[0, 1]), hold_out(0.9), |_| 1.into());
         assert_eq!(
             split,
             Split {
@@ -187,7 +210,7 @@ mod tests {
     fn a_test_file_is_the_test_set() {
         let train = roster(&[0, 1, 1], &[0, 0, 0]);
         let both = train.then_test(&roster(&[0, 1], &[0, 0]));
-        let split = Split::of(&both, hold_out(0.5), &1.into());
+        let split = Split::of(&both, hold_out(0.5), |_| 1.into());
         assert_eq!(
             split,
             Split {
@@ -200,7 +223,7 @@ mod tests {
     #[test]
     fn another_seed_holds_out_other_rows() {
         let roster = roster(&[0; 100], &[0; 100]);
-        let of = |seed: u64| Split::of(&roster, hold_out(0.2), &seed.into());
+        let of = |seed: u64| Split::of(&roster, hold_out(0.2), |_| seed.into());
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
     }
@@ -214,7 +237,7 @@ mod tests {
         ) {
             let roster = roster(&labels, &vec![0; labels.len()]);
             let fraction = f64::from(percent) / 100.0;
-            let split = Split::of(&roster, hold_out(fraction), &seed.into());
+            let split = Split::of(&roster, hold_out(fraction), |_| seed.into());
             let mut all = [split.train.clone(), split.test.clone()].concat();
             all.sort_unstable();
             prop_assert_eq!(all, (0..labels.len() as u32).collect::<Vec<_>>());
@@ -235,7 +258,7 @@ mod tests {
             let texts: Vec<String> = groups.iter().map(u32::to_string).collect();
             let column = Categories::of(texts.iter().map(String::as_str));
             let roster = roster(&groups, &clients).with_groups(column);
-            let split = Split::of(&roster, hold_out(0.3), &seed.into());
+            let split = Split::of(&roster, hold_out(0.3), |_| seed.into());
             for row in &split.test {
                 let group = groups[*row as usize];
                 prop_assert!(split.train.iter().all(|&other| groups[other as usize] != group));

@@ -52,7 +52,7 @@ fn heart_has_flambys_hospitals_rows_and_features() {
         stratify: true,
         by_client: true,
     };
-    let split = Split::of(source.roster(), hold_out, &1.into());
+    let split = Split::of(source.roster(), hold_out, |_| 1.into());
     let partition = Partition::natural(source.roster(), &split, None, 1, &1.into());
     let partition = partition.expect("hospitals");
     let sizes: Vec<(String, usize, usize)> = partition
@@ -110,7 +110,7 @@ fn a_scaled_column_has_mean_0_and_deviation_1_over_all_training_rows() {
         stratify: true,
         by_client: true,
     };
-    let split = Split::of(source.roster(), hold_out, &1.into());
+    let split = Split::of(source.roster(), hold_out, |_| 1.into());
     let partition = Partition::natural(source.roster(), &split, None, 1, &1.into());
     let data = prepared(&job, &source, &partition.expect("hospitals"));
     let Features::Floats(floats) = data.features() else {

@@ -68,7 +68,7 @@ fn natural(source: &Source, fraction: f64) -> Split {
             stratify: true,
             by_client: true,
         },
-        &1.into(),
+        |_| 1.into(),
     )
 }
 

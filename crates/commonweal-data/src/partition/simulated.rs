@@ -1,7 +1,7 @@
 //! From a job's `[simulation]` to a partition: split, deal, let the test rows follow.
 
 use commonweal_core::job::{self, Data, Simulation};
-use commonweal_core::{Population, Purpose, Seed, shuffle};
+use commonweal_core::{ClientName, Population, Purpose, Seed, shuffle};
 
 use super::natural::natural;
 use super::{
@@ -15,7 +15,7 @@ impl Partition {
     /// fifth if it does not.
     ///
     /// Test rows are fixed first, then the share `data.validation` of the others is held out: by natural
-    /// client where the partition is natural, otherwise of all rows together.
+    /// client where the partition is natural, each with a seed of its own, otherwise of all rows together.
     ///
     /// # Errors
     /// [`PartitionError`], which says what to change.
@@ -25,12 +25,10 @@ impl Partition {
         data: &Data,
         root: &Seed,
     ) -> Result<Self, PartitionError> {
-        let hold_out = HoldOut {
-            fraction: data.test.unwrap_or(0.2),
-            stratify: data.stratify,
-            by_client: matches!(simulation.partition, job::Partition::Natural { .. }),
-        };
-        let mut split = Split::of(roster, hold_out, &root.derive(Purpose::Split, 0, None));
+        let is_natural = matches!(simulation.partition, job::Partition::Natural { .. });
+        let hold_out = HoldOut::of(data, is_natural);
+        let seed = |purpose| move |client: Option<&ClientName>| root.derive(purpose, 0, client);
+        let mut split = Split::of(roster, hold_out, seed(Purpose::Split));
         if data.validation <= 0.0 {
             return Self::of_split(roster, simulation, &split, root);
         }
@@ -38,8 +36,7 @@ impl Partition {
             fraction: data.validation,
             ..hold_out
         };
-        let seed = root.derive(Purpose::Validation, 0, None);
-        let inner = hold_out.split(roster, &split.train, &seed);
+        let inner = hold_out.split(roster, &split.train, seed(Purpose::Validation));
         split.train.clone_from(&inner.train);
         let tested = Self::of_split(roster, simulation, &split, root)?;
         // The same training rows are dealt alike; the other rows held out follow them as test rows do.

@@ -34,9 +34,8 @@ impl ChosenBy {
     pub(super) fn first_split(self, roster: &Roster, train: &[u32], seed: &Seed) -> Option<Split> {
         match self {
             Self::HeldOut(_) => None,
-            Self::SetAside(hold_out) => {
-                Some(hold_out.split(roster, train, seed)).filter(|split| !split.test.is_empty())
-            }
+            Self::SetAside(hold_out) => Some(hold_out.split(roster, train, |_| seed.clone()))
+                .filter(|split| !split.test.is_empty()),
         }
     }
 
