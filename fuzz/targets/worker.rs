@@ -22,7 +22,11 @@ static LAYOUT: LazyLock<Layout> = LazyLock::new(|| {
 });
 
 static METRICS: LazyLock<MetricSpec> = LazyLock::new(|| {
-    MetricSpec::new(vec![MetricKind::Loss, MetricKind::Accuracy, MetricKind::RocAuc], 2).expect("metrics")
+    MetricSpec::new(
+        vec![MetricKind::Loss, MetricKind::Accuracy, MetricKind::RocAuc],
+        2,
+    )
+    .expect("metrics")
 });
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -31,8 +35,10 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         rest = &rest[length..];
         let _ = body::update(&LAYOUT, &frame.body);
         let _ = body::metrics(&METRICS, &frame.body);
-        if let Ok(ReplyHeader { reply: Reply::Initial { tensors, .. }, .. }) =
-            ReplyHeader::parse(&frame.header)
+        if let Ok(ReplyHeader {
+            reply: Reply::Initial { tensors, .. },
+            ..
+        }) = ReplyHeader::parse(&frame.header)
         {
             let _ = body::initial(tensors, &frame.body);
         }
