@@ -7,7 +7,11 @@ mod clock;
 mod event;
 mod mailbox;
 mod node;
+mod pace;
+mod partial;
 mod presence;
+mod staging;
+mod uploads;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +25,8 @@ pub use clock::Clock;
 pub use event::NodeEvent;
 use node::{Node, Wake};
 pub use presence::Presence;
+pub use staging::{Loss, ReportKey};
+pub use uploads::{Held, Upload, UploadError, Uploads};
 
 /// How often the exchange looks whether somebody has fallen silent.
 const TICK: Duration = Duration::from_millis(500);
