@@ -31,4 +31,4 @@ pub use request::{Decider, Decision, Ended, Request, RequestError, Requests, Unf
 pub use runtime::RuntimeError;
 pub use settings::{Accept, DataFiles, DataPlace, Settings, SettingsError};
 pub use status::{Last, Status, StatusError};
-pub use trust::{TrustError, Unverified};
+pub use trust::{Trust, TrustError, Unverified};

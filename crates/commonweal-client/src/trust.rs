@@ -19,7 +19,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// Looks at the certificates of every connection, and remembers why it refused the last one.
 #[derive(Debug)]
-pub(crate) struct Trust {
+pub struct Trust {
     server: ServerIdentity,
     /// The host of the server's address; a connection to another one is to a proxy.
     host: String,
@@ -92,7 +92,10 @@ pub enum TrustError {
 
 impl Trust {
     /// Trust in `server` at `url`, and in the certificates of `ca_file` besides the machine's roots.
-    pub(crate) fn new(
+    ///
+    /// # Errors
+    /// [`TrustError`]: `ca_file` cannot be read.
+    pub fn new(
         server: ServerIdentity,
         url: &str,
         ca_file: Option<&Path>,
@@ -110,7 +113,10 @@ impl Trust {
     }
 
     /// TLS as this trust has it.
-    pub(crate) fn config(self: &Arc<Self>) -> Result<ClientConfig, TrustError> {
+    ///
+    /// # Errors
+    /// [`TrustError::Setup`].
+    pub fn config(self: &Arc<Self>) -> Result<ClientConfig, TrustError> {
         let setup = |error: Error| TrustError::Setup {
             what: error.to_string(),
         };
@@ -127,13 +133,14 @@ impl Trust {
     }
 
     /// Why the last connection was refused; asked once.
-    pub(crate) fn take_refusal(&self) -> Option<Unverified> {
+    pub fn take_refusal(&self) -> Option<Unverified> {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.take()
     }
 
     /// The host of the server's address.
-    pub(crate) fn host(&self) -> &str {
+    #[must_use]
+    pub fn host(&self) -> &str {
         &self.host
     }
 
