@@ -88,7 +88,11 @@ impl FinishedRun {
         let job = Job::parse(&file::read_text(&folder.job())?)?;
         let input = read_json(&folder.input())?;
         let mut environment = environment;
-        environment.places.base = Origin::read(&folder)?.base;
+        // A run that was deployed has its data elsewhere, and its folder stands for where it was started.
+        environment.places.base = match folder.origin().is_file() {
+            true => Origin::read(&folder)?.base,
+            false => folder.path().to_path_buf(),
+        };
         Ok(Self {
             folder,
             job,

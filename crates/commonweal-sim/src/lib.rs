@@ -25,10 +25,11 @@ pub mod states;
 mod trainers;
 mod work;
 
-pub use deal::preview_partition;
+pub use deal::{client_names, preview_partition};
 pub use environment::{Environment, LineSink};
 pub use error::SimulationError;
 pub use finished_run::{FinishedRun, Measured, PredictError, Predictions};
+pub use origin::note_origin;
 pub use other_data::{OwnRows, RowsError};
 pub use simulation::{Ending, Finished, Simulation};
 pub use trainers::{MakeInitial, MakeTrainer};
