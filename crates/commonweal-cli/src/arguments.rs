@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    bench, completions, data, evaluate, export, job, new, plot, predict, report, reproduce, resume,
-    runs, simulate,
+    bench, cancel, completions, data, download, evaluate, explain, export, job, login, logs, new,
+    node, plot, predict, report, reproduce, resume, runs, simulate, submit, watch,
 };
 use crate::exit;
 
@@ -63,9 +63,9 @@ pub enum Command {
     Simulate(simulate::Simulate),
     /// Write a job file to start from, out of a template or your own table
     New(new::New),
-    /// List the runs
+    /// List the runs, here and on the server
     Runs(runs::Runs),
-    /// Go on with a run that was interrupted
+    /// Go on with a run that was interrupted, here or on the server
     Resume(resume::Resume),
     /// Measure a run's model on the clients' test rows, or on other data
     Evaluate(evaluate::Evaluate),
@@ -81,6 +81,22 @@ pub enum Command {
     Data(data::Data),
     /// Explain and check job files
     Job(job::JobCommand),
+    /// Be a site of a federation: join, decide, train, look
+    Node(node::Node),
+    /// Remember a server, and the key with which one is known to it
+    Login(login::Login),
+    /// Hand a job to the server, and watch it
+    Submit(submit::Submit),
+    /// Watch a run on the server
+    Watch(watch::Watch),
+    /// Tell why a run on the server is waiting
+    Explain(explain::Explain),
+    /// End a run on the server
+    Cancel(cancel::Cancel),
+    /// Print the log of a run on the server
+    Logs(logs::Logs),
+    /// Fetch the files of a run on the server
+    Download(download::Download),
     /// Measure this machine and what the program makes of it
     Bench(bench::Bench),
     /// Rerun a published result and compare

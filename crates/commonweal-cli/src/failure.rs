@@ -15,9 +15,11 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::bench::WatchError;
+use crate::command::node::NodeFailure;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::nearest::nearest;
+use crate::remote::RemoteError;
 
 /// Why a command failed.
 #[derive(Debug, Error)]
@@ -153,6 +155,34 @@ pub enum Failure {
         /// What it measured.
         known: Vec<String>,
     },
+    /// The server of `commonweal login`.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// A node's command.
+    #[error(transparent)]
+    Node(#[from] NodeFailure),
+    /// A run on a server that came to nothing.
+    #[error("{run} failed{}", because(reason))]
+    RunFailed {
+        /// The run.
+        run: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A run on a server that somebody ended.
+    #[error("{run} was cancelled{}", because(reason))]
+    RunCancelled {
+        /// The run.
+        run: String,
+        /// By whom.
+        reason: Option<String>,
+    },
+    /// Nothing where a key was asked for.
+    #[error("no key was given: it is asked for on a terminal, else read from standard input")]
+    NoKeyGiven,
+    /// Standard input cannot be read.
+    #[error("standard input cannot be read: {0}")]
+    StandardInput(std::io::Error),
     /// A file of a run folder that does not say what it should.
     #[error("{} cannot be read: {reason}", path.display())]
     Record {
@@ -211,7 +241,12 @@ impl Failure {
                 | RowsError::Predict(PredictError::OtherTrainer { .. }) => Exit::Refused,
                 _ => Exit::Failed,
             },
-            Self::File(_) | Self::Signal(_) | Self::Record { .. } => Exit::Failed,
+            Self::Remote(error) => error.exit(),
+            Self::Node(error) => error.exit(),
+            Self::RunFailed { .. } | Self::RunCancelled { .. } => Exit::Abandoned,
+            Self::File(_) | Self::Signal(_) | Self::Record { .. } | Self::StandardInput(_) => {
+                Exit::Failed
+            }
             Self::Schema { source, .. } => match source {
                 SchemaError::Csv(_) => Exit::Failed,
                 _ => Exit::Usage,
@@ -227,6 +262,7 @@ impl Failure {
             | Self::FixedSettings
             | Self::NoDataset { .. }
             | Self::Unfinished { .. }
+            | Self::NoKeyGiven
             | Self::NoKey(_) => Exit::Usage,
         }
     }
@@ -280,6 +316,11 @@ impl Failure {
             Self::Unfinished { run } => {
                 Some(format!("`commonweal resume {}` finishes it", run.display()))
             }
+            Self::Remote(error) => error.next(),
+            Self::Node(error) => error.next(),
+            Self::RunFailed { run, .. } | Self::RunCancelled { run, .. } => Some(format!(
+                "`commonweal logs {run}` tells what happened; `commonweal resume {run}` goes on"
+            )),
             Self::NoMetric { known, .. } => Some(format!("it has {}", known.join(", "))),
             Self::NoJob(_) => Some(
                 "`commonweal new NAME --template digits` writes a job file to start from"
@@ -363,6 +404,13 @@ fn faults(path: Option<&Path>, errors: &JobErrors) -> String {
     };
     let lines: Vec<String> = errors.iter().map(line).collect();
     lines.join("\n")
+}
+
+/// A reason, where there is one.
+fn because(reason: &Option<String>) -> String {
+    reason
+        .as_ref()
+        .map_or(String::new(), |reason| format!(": {reason}"))
 }
 
 /// Says why a command failed and returns its exit code.

@@ -66,7 +66,8 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn say(&self, text: &str) {
+    /// Says a line above the bar, where there is one.
+    pub(crate) fn say(&self, text: &str) {
         match &self.view {
             View::Bar(bar) => bar.aside(text),
             View::Lines(_) | View::Nothing => self.console.note(text),

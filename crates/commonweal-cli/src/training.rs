@@ -1,12 +1,10 @@
 //! Running a simulation to its end: what it is given, what is shown of it, what it leaves.
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use commonweal_disk::DataPlaces;
 use commonweal_disk::folder::RunFolder;
-use commonweal_disk::record::{BaselineSummary, Summary};
 use commonweal_sim::{Ending, Environment, Finished, Simulation};
 
 use crate::console::Console;
@@ -14,8 +12,8 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::progress::{Progress, metric};
-use crate::run_record;
+use crate::progress::Progress;
+use crate::{result_lines, run_record};
 
 /// Where a simulation runs, for a job whose paths start from `base`.
 pub(crate) fn environment(context: &Context, base: PathBuf) -> Environment {
@@ -77,7 +75,7 @@ pub(crate) fn run(
 }
 
 /// Writes the report; a run without one is finished all the same.
-fn report(console: &Console, folder: &Path) -> Option<PathBuf> {
+pub(crate) fn report(console: &Console, folder: &Path) -> Option<PathBuf> {
     let written = RunFolder::open(folder)
         .map_err(Failure::from)
         .and_then(|folder| run_record::write_report(&folder));
@@ -92,35 +90,15 @@ fn report(console: &Console, folder: &Path) -> Option<PathBuf> {
 
 /// The result, and what can be done with it.
 fn print(console: &Console, finished: &Finished, report: Option<&Path>) {
-    let summary = &finished.summary;
-    console.line(judged(summary));
-    for baseline in &summary.baselines {
-        console.line(compared(summary, baseline));
-    }
-    if let Some(expected) = &summary.expected {
-        let bound = metric(&expected.metric, expected.bound);
-        let side = if summary.higher_is_better {
-            "at least"
-        } else {
-            "at most"
-        };
-        let met = if expected.met { "reached" } else { "missed" };
-        console.line(line("expected", format_args!("{side} {bound}: {met}")));
-    }
-    let rounds = summary.seeds.first().map_or(0, |seed| seed.rounds);
-    console.line(line(
-        "rounds",
-        format_args!("{rounds} in {:.1} s", summary.seconds),
-    ));
-    console.line(line("digest", &summary.digest));
+    result_lines::print(
+        console,
+        &finished.summary,
+        finished.folder.as_deref(),
+        report,
+    );
     let Some(folder) = &finished.folder else {
         return;
     };
-    let model = folder.join(&summary.model);
-    console.line(line("model", model.display()));
-    if let Some(report) = report {
-        console.line(line("report", report.display()));
-    }
     let folder = folder.display();
     console.line(format_args!(
         "\nTry next:\n  \
@@ -128,40 +106,4 @@ fn print(console: &Console, finished: &Finished, report: Option<&Path>) {
          commonweal export {folder} --format torch    # a PyTorch module that loads the model\n  \
          commonweal new my-study --template heart          # a study of your own"
     ));
-}
-
-/// Such as `accuracy              96.41 % ± 0.35 % over 5 seeds, 95 % interval ± 0.43 %`.
-fn judged(summary: &Summary) -> String {
-    let name = &summary.metric;
-    let Some(spread) = summary.judged() else {
-        return line(name, "–");
-    };
-    let mut text = line(name, metric(name, spread.mean));
-    if let (Some(deviation), Some(interval)) = (spread.deviation, spread.interval) {
-        text.push_str(&format!(
-            " ± {} over {} seeds, 95 % interval ± {}",
-            metric(name, deviation),
-            spread.values.len(),
-            metric(name, interval)
-        ));
-    }
-    text
-}
-
-/// A baseline's value of the metric that the federated model is judged by; what it means is in the report.
-fn compared(summary: &Summary, baseline: &BaselineSummary) -> String {
-    let name = &summary.metric;
-    let Some(spread) = baseline.metrics.get(name) else {
-        return line(&baseline.name, "–");
-    };
-    let deviation = spread
-        .deviation
-        .map(|deviation| format!(" ± {}", metric(name, deviation)));
-    let value = metric(name, spread.mean) + &deviation.unwrap_or_default();
-    line(&baseline.name, value)
-}
-
-/// A name and what it is.
-fn line(name: &str, value: impl Display) -> String {
-    format!("{name:<21} {value}")
 }

@@ -1,12 +1,18 @@
 //! The commands, one a file.
 
 pub mod bench;
+pub mod cancel;
 pub mod completions;
 pub mod data;
+pub mod download;
 pub mod evaluate;
+pub mod explain;
 pub mod export;
 pub mod job;
+pub mod login;
+pub mod logs;
 pub mod new;
+pub mod node;
 pub mod plot;
 pub mod predict;
 pub mod report;
@@ -14,6 +20,8 @@ pub mod reproduce;
 pub mod resume;
 pub mod runs;
 pub mod simulate;
+pub mod submit;
+pub mod watch;
 
 use crate::arguments::Command;
 use crate::context::Context;
@@ -39,6 +47,14 @@ pub fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
         Command::Report(command) => command.run(context),
         Command::Reproduce(command) => command.run(context),
         Command::Bench(command) => command.run(context),
+        Command::Node(command) => command.run(context),
+        Command::Login(command) => command.run(context),
+        Command::Submit(command) => command.run(context),
+        Command::Watch(command) => command.run(context),
+        Command::Explain(command) => command.run(context),
+        Command::Cancel(command) => command.run(context),
+        Command::Logs(command) => command.run(context),
+        Command::Download(command) => command.run(context),
         Command::Completions(command) => command.run(context),
     }
 }

@@ -79,6 +79,7 @@ impl Place {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("COMMONWEAL_DATA")
+            .env("COMMONWEAL_HOME", self.path("home"))
             .stdin(Stdio::null());
         command
     }

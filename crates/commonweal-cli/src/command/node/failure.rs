@@ -1,0 +1,75 @@
+//! Why a node's command failed.
+
+use commonweal_client::{CallError, JoinError, NodeError, RequestError};
+use commonweal_wire::JoinStringError;
+use thiserror::Error;
+
+use crate::exit::Exit;
+
+/// Why a node's command failed.
+#[derive(Debug, Error)]
+pub enum NodeFailure {
+    /// A join string that is none.
+    #[error(transparent)]
+    String(JoinStringError),
+    /// Nobody said which runs may use the data.
+    #[error("nobody has said which runs may use this node's data, and there is no default")]
+    NoConsent,
+    /// Neither `ask` nor `all` nor digests.
+    #[error(
+        "--accept is `ask`, `all`, or digests of manifests with commas between; found {found:?}"
+    )]
+    Accept {
+        /// What was given.
+        found: String,
+    },
+    /// The node did not join.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// The node cannot do what its owner asks.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+impl NodeFailure {
+    /// The exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::String(_) | Self::NoConsent | Self::Accept { .. } => Exit::Usage,
+            Self::Join(error) => match error {
+                JoinError::Token | JoinError::NameTaken { .. } => Exit::Refused,
+                JoinError::AlreadyJoined { .. } | JoinError::NoName | JoinError::NoConsent => {
+                    Exit::Usage
+                }
+                JoinError::Call(error) => exit_of(error),
+                _ => Exit::Failed,
+            },
+            Self::Node(error) => match error {
+                NodeError::Membership(_) | NodeError::Settings(_) => Exit::Usage,
+                NodeError::Request(RequestError::Unknown { .. } | RequestError::Over { .. }) => {
+                    Exit::Usage
+                }
+                NodeError::Call(error) => exit_of(error),
+                _ => Exit::Failed,
+            },
+        }
+    }
+
+    /// What to do next, where the message does not say it already.
+    pub(crate) fn next(&self) -> Option<String> {
+        match self {
+            Self::NoConsent => {
+                Some("--accept ask, to decide run by run; or --accept all".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn exit_of(error: &CallError) -> Exit {
+    match error {
+        CallError::Unreachable { .. } | CallError::Answer { .. } => Exit::Unreachable,
+        CallError::Refused { .. } | CallError::Unverified(_) => Exit::Refused,
+        _ => Exit::Failed,
+    }
+}

@@ -1,0 +1,59 @@
+//! `commonweal node status|data|record|leave`: what the node is, has and did, and the end of it.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::consent::open;
+use super::{NodeFailure, say};
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// The arguments of `status`.
+#[derive(Debug, Args)]
+pub struct Status {}
+
+/// The arguments of `data`.
+#[derive(Debug, Args)]
+pub struct Data {}
+
+/// The arguments of `record`.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// Check that no line was changed, added or taken away
+    #[arg(long)]
+    pub verify: bool,
+}
+
+/// The arguments of `leave`.
+#[derive(Debug, Args)]
+pub struct Leave {}
+
+impl Status {
+    pub(super) fn run(&self, dir: &Path, console: &Console) -> Result<Exit, Failure> {
+        let status = open(dir)?.status().map_err(NodeFailure::from)?;
+        Ok(say(console, "node", &status))
+    }
+}
+
+impl Data {
+    pub(super) fn run(&self, dir: &Path, console: &Console) -> Result<Exit, Failure> {
+        let data = open(dir)?.data().map_err(NodeFailure::from)?;
+        Ok(say(console, "data", &data))
+    }
+}
+
+impl Record {
+    pub(super) fn run(&self, dir: &Path, console: &Console) -> Result<Exit, Failure> {
+        let record = open(dir)?.record(self.verify).map_err(NodeFailure::from)?;
+        Ok(say(console, "record", &record))
+    }
+}
+
+impl Leave {
+    pub(super) fn run(&self, dir: &Path, console: &Console) -> Result<Exit, Failure> {
+        let left = open(dir)?.leave().map_err(NodeFailure::from)?;
+        Ok(say(console, "left", &left))
+    }
+}
