@@ -1,3 +1,4 @@
 //! A federation's server.
 
 pub mod exchange;
+pub mod store;
