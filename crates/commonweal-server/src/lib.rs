@@ -1,4 +1,5 @@
 //! A federation's server.
 
+pub mod config;
 pub mod exchange;
 pub mod store;
