@@ -25,7 +25,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// Of a node in the field.
     pub(crate) const NETWORK: Self = Self {
-        first: Duration::from_millis(250),
+        first: Duration::from_secs(1),
         longest: Duration::from_secs(60),
     };
 }
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn waits_stay_below_a_bound_that_doubles_until_the_longest() {
         let mut backoff = Backoff::new(Pace::NETWORK);
-        let mut expected = Duration::from_millis(250);
+        let mut expected = Duration::from_secs(1);
         for _ in 0..40 {
             assert_eq!(backoff.bound(), expected.min(Duration::from_secs(60)));
             assert!(backoff.next() <= expected);
@@ -82,6 +82,6 @@ mod tests {
         }
         assert!(backoff.is_failing());
         backoff.reset();
-        assert_eq!(backoff.bound(), Duration::from_millis(250));
+        assert_eq!(backoff.bound(), Duration::from_secs(1));
     }
 }

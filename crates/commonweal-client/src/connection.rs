@@ -169,20 +169,28 @@ impl Connection {
         self.within(patience, call).await
     }
 
+    /// Posts a message whose answer says nothing.
+    pub(crate) async fn post_message(
+        &self,
+        target: &str,
+        message: &impl Message,
+        patience: Duration,
+    ) -> Result<(), CallError> {
+        let body = Bytes::from(message.encode_to_vec());
+        let call = async {
+            let mut answer = self.send(Method::POST, target, body, None, None).await?;
+            self.short_body(&mut answer).await.map(drop)
+        };
+        self.within(patience, call).await
+    }
+
     /// Posts nothing and expects nothing.
     pub(crate) async fn post_empty(
         &self,
         target: &str,
         patience: Duration,
     ) -> Result<(), CallError> {
-        let call = async {
-            let answer = self
-                .send(Method::POST, target, Bytes::new(), None, None)
-                .await?;
-            drop(answer);
-            Ok(())
-        };
-        self.within(patience, call).await
+        self.post_message(target, &(), patience).await
     }
 
     /// Gets a message.

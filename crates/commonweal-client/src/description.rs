@@ -227,6 +227,7 @@ mod tests {
             submitted_at_ms: 1_700_000_000_000,
             asked_at_ms: 0,
             decision: Decision::Waiting,
+            told: false,
             ended: None,
         };
         let text = Description::of(&request, &job).to_string();

@@ -59,8 +59,7 @@ fn since_midnight(time: Time) -> u64 {
 }
 
 /// The machine's time zone: what `TZ` names, or `/etc/localtime`; UTC where neither can be read.
-#[must_use]
-pub fn local_zone() -> TimeZone {
+pub(crate) fn local_zone() -> TimeZone {
     let named = std::env::var("TZ").ok().filter(|name| !name.is_empty());
     let path = match named.as_deref().map(|name| name.trim_start_matches(':')) {
         None => "/etc/localtime".to_owned(),

@@ -1,8 +1,13 @@
 //! A federation's node: consent, training, and nothing leaves but what passed the pipeline.
 
+mod agent;
+mod assignment;
 mod backoff;
+mod blobs;
+mod cache;
 mod clock;
 mod connection;
+mod data;
 mod description;
 mod document;
 mod folder;
@@ -10,15 +15,24 @@ mod hours;
 mod join;
 mod membership;
 mod node;
+mod parts;
 mod record;
 mod request;
 mod runtime;
+mod session;
 mod settings;
+mod shared;
+mod signals;
 mod statement;
+mod states;
 mod status;
 mod trust;
+mod upload;
+mod verdict;
 
+pub use agent::AgentError;
 pub use connection::CallError;
+pub use data::DataError;
 pub use description::Description;
 pub use document::DocumentError;
 pub use folder::{DEFAULT_FOLDER, FolderError, FolderLock, NodeFolder};
@@ -29,6 +43,8 @@ pub use node::{DataLine, DataList, Decided, Left, Node, NodeError, RecordReport,
 pub use record::{Part, Record, RecordEntry, RecordError, RecordLine};
 pub use request::{Decider, Decision, Ended, Request, RequestError, Requests, Unfit};
 pub use runtime::RuntimeError;
+pub use session::SessionError;
 pub use settings::{Accept, DataFiles, DataPlace, Settings, SettingsError};
+pub use states::StateError;
 pub use status::{Last, Status, StatusError};
 pub use trust::{Trust, TrustError, Unverified};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use commonweal_wire::{KeyId, ServerIdentity};
 use serde::Serialize;
 
+use crate::agent::{Agent, AgentError};
 use crate::clock::{now_ms, readable};
 use crate::connection::{CALL, CallError, Connection};
 use crate::description::Description;
@@ -15,6 +16,8 @@ use crate::record::{Record, RecordEntry, RecordError, RecordLine};
 use crate::request::{Decider, Decision, Request, RequestError, Requests};
 use crate::runtime::{RuntimeError, runtime};
 use crate::settings::{DataPlace, Settings, SettingsError};
+use crate::shared::Shared;
+use crate::signals::next_signal;
 use crate::status::{Status, StatusError};
 use crate::trust::{Trust, TrustError};
 
@@ -30,6 +33,9 @@ pub struct Node {
 /// Why a node cannot do what its owner asks.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
+    /// The running node had to stop.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
     /// The record does not let itself be written.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -312,6 +318,35 @@ impl Node {
             server: self.membership.url,
             name: self.membership.name.to_string(),
         })
+    }
+
+    /// Works until `stop` comes to an end, then finishes what is in hand; `stop_now` ends it at once. Blocks.
+    ///
+    /// # Errors
+    /// [`NodeError`]: another process is this node, its key was revoked or is in use elsewhere.
+    pub fn run(
+        &self,
+        stop: impl Future<Output = ()>,
+        stop_now: impl Future<Output = ()>,
+    ) -> Result<(), NodeError> {
+        let _lock = self.lock()?;
+        let runtime = runtime()?;
+        let shared = Shared::new(
+            self.folder.clone(),
+            self.settings.clone(),
+            self.membership.clone(),
+            self.connection()?,
+        );
+        Ok(runtime.block_on(Agent::new(shared).run(stop, stop_now))?)
+    }
+
+    /// Works until the process is told to end (SIGTERM or SIGINT), then finishes what is in hand; a second signal
+    /// ends it at once. Blocks.
+    ///
+    /// # Errors
+    /// As [`Node::run`].
+    pub fn run_until_signal(&self) -> Result<(), NodeError> {
+        self.run(next_signal(), next_signal())
     }
 
     pub(crate) fn connection(&self) -> Result<Connection, NodeError> {

@@ -30,6 +30,8 @@ pub struct Request {
     pub asked_at_ms: u64,
     /// What was decided.
     pub decision: Decision,
+    /// Whether the server knows the decision.
+    pub told: bool,
     /// How it ended, once it has.
     pub ended: Option<Ended>,
 }
@@ -164,8 +166,7 @@ impl Decision {
 }
 
 /// The word of an unfit code.
-#[must_use]
-pub fn unfit_word(code: UnfitCode) -> &'static str {
+pub(crate) fn unfit_word(code: UnfitCode) -> &'static str {
     match code {
         UnfitCode::Unspecified => "unspecified",
         UnfitCode::NoDataSet => "no_data_set",
@@ -181,16 +182,14 @@ pub fn unfit_word(code: UnfitCode) -> &'static str {
 }
 
 /// The code of a word.
-#[must_use]
-pub fn unfit_code(word: &str) -> UnfitCode {
+pub(crate) fn unfit_code(word: &str) -> UnfitCode {
     let codes = (0..).map_while(|number| UnfitCode::try_from(number).ok());
     let mut codes = codes.filter(|&code| unfit_word(code) == word);
     codes.next().unwrap_or(UnfitCode::Unspecified)
 }
 
 /// The word of an ending.
-#[must_use]
-pub fn ending_word(ending: Ending) -> &'static str {
+pub(crate) fn ending_word(ending: Ending) -> &'static str {
     match ending {
         Ending::Unspecified => "over",
         Ending::Finished => "finished",
@@ -286,6 +285,7 @@ impl Requests {
             });
         }
         request.decision = decision;
+        request.told = false;
         self.write(&request)?;
         Ok(request)
     }
@@ -329,6 +329,7 @@ pub(crate) mod tests {
             submitted_at_ms: 1,
             asked_at_ms: 2,
             decision: Decision::Waiting,
+            told: false,
             ended: None,
         };
         (request, manifest)

@@ -56,6 +56,17 @@ pub(crate) fn read(folder: &NodeFolder) -> Result<Option<Last>, StatusError> {
     }
 }
 
+/// Leaves word. Not synced: it is for a look, not for ever.
+pub(crate) fn write(folder: &NodeFolder, last: &Last) -> Result<(), FileError> {
+    let path = folder.status();
+    let unfinished = path.with_extension("unfinished");
+    let write = || {
+        std::fs::write(&unfinished, serde_json::to_vec(last)?)?;
+        std::fs::rename(&unfinished, &path)
+    };
+    write().map_err(|error: std::io::Error| FileError::of(&path, error))
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "node         {} of {}", self.name, self.server)?;

@@ -2,10 +2,10 @@
 //! secret randomness that the operating system gives.
 
 pub mod client_table;
-mod deal;
 mod entropy_source;
 pub mod file;
 pub mod folder;
+mod header;
 pub mod history;
 mod input;
 mod json;
@@ -18,8 +18,7 @@ mod source;
 pub mod spread;
 pub mod table;
 
-pub use deal::{Share, ShareError, deal, share};
 pub use entropy_source::{EntropySource, NoEntropy};
 pub use input::{InputError, InputRecord};
 pub use json::{JsonError, read_json, write_json};
-pub use source::{DataPlaces, SourceError, complete, read_source};
+pub use source::{DataPlaces, SourceError, complete, read_renamed, read_source};

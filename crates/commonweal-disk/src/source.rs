@@ -1,5 +1,6 @@
 //! Finds the files of the data set that a job names, and reads them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use commonweal_data::registry::{self, Known, KnownFile, NotFetched};
 use commonweal_data::{Contents, ReadError, Source};
 
 use crate::file::{self, FileError};
+use crate::header;
 
 /// Where the files of data sets lie: it differs between machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +75,16 @@ pub enum SourceError {
         /// What is wrong.
         source: ReadError,
     },
+    /// A column is to have another name, and is not there.
+    #[error(
+        "{file} has no column {column:?} that could be renamed: correct `columns` in node.toml"
+    )]
+    NoSuchColumn {
+        /// Name of the file.
+        file: String,
+        /// The column.
+        column: String,
+    },
     /// A file of a known data set is there and cannot be read.
     #[error("COMMONWEAL_DATA: {0}")]
     KnownFile(FileError),
@@ -100,6 +112,34 @@ pub fn read_source(data: &Data, places: &DataPlaces) -> Result<Source, SourceErr
     match &data.source {
         DataSource::Name(name) => read_known(known(name)?, data, places),
         DataSource::Path(path) => read_path(&places.base.join(path), data, places),
+    }
+}
+
+/// As [`read_source`] of a file or folder of CSV whose columns have other names than in `data`: `names` says
+/// which, the file's name → that of `data`. Columns that it does not name keep theirs.
+///
+/// # Errors
+/// [`SourceError`]; [`SourceError::NoSuchColumn`] for a name that no file has.
+pub fn read_renamed(
+    data: &Data,
+    places: &DataPlaces,
+    names: &BTreeMap<String, String>,
+) -> Result<Source, SourceError> {
+    match &data.source {
+        DataSource::Path(path) if !names.is_empty() => {
+            let path = places.base.join(path);
+            let mut contents = contents_of(&path, data, places)?;
+            for file in contents.main.iter_mut().chain(&mut contents.test) {
+                header::rename(&mut file.bytes, data.delimiter, names).map_err(|column| {
+                    SourceError::NoSuchColumn {
+                        file: file.name.clone(),
+                        column,
+                    }
+                })?;
+            }
+            read_contents(&path, data, &contents)
+        }
+        _ => read_source(data, places),
     }
 }
 
@@ -186,6 +226,22 @@ fn read_all<T: Send>(reads: impl Iterator<Item = impl FnOnce() -> T + Send>) -> 
 }
 
 fn read_path(path: &Path, data: &Data, places: &DataPlaces) -> Result<Source, SourceError> {
+    read_contents(path, data, &contents_of(path, data, places)?)
+}
+
+fn read_contents(path: &Path, data: &Data, contents: &Contents) -> Result<Source, SourceError> {
+    let folder = if path.is_dir() {
+        Some(path)
+    } else {
+        path.parent()
+    };
+    Source::read(data, contents).map_err(|source| SourceError::Read {
+        folder: folder.map(Path::to_path_buf),
+        source,
+    })
+}
+
+fn contents_of(path: &Path, data: &Data, places: &DataPlaces) -> Result<Contents, SourceError> {
     let own = |path: &Option<String>| path.as_ref().map(|path| places.base.join(path));
     let mut contents = match path.is_dir() {
         true => read_folder(path, data)?,
@@ -205,15 +261,7 @@ fn read_path(path: &Path, data: &Data, places: &DataPlaces) -> Result<Source, So
     if let Some(labels) = own(&data.files.test_labels_path) {
         contents.test_labels = Some(read_file(&labels)?);
     }
-    let folder = if path.is_dir() {
-        Some(path)
-    } else {
-        path.parent()
-    };
-    Source::read(data, &contents).map_err(|source| SourceError::Read {
-        folder: folder.map(Path::to_path_buf),
-        source,
-    })
+    Ok(contents)
 }
 
 /// All files of the job's format in a folder, by name; with `train` and `test` in it, those in them.

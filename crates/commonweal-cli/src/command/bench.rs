@@ -1,10 +1,8 @@
 //! `commonweal bench`: measures this machine and what the program makes of it.
 
-mod server;
-
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use commonweal_disk::file::FileError;
 use serde::Serialize;
 
@@ -15,11 +13,8 @@ use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::text_table::TextTable;
 
-pub use server::BenchServer;
-
 /// The arguments.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
 Each line has the value, the limit that this core's measured peak (a 1024³ f32 product, an
 in-place f32 addition) sets for the same work, and the share of that limit that is reached.
@@ -31,18 +26,8 @@ pub struct Bench {
     #[arg(long)]
     pub list: bool,
     /// The program whose runs are measured [default: this one]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub program: Option<PathBuf>,
-    /// What else can be measured
-    #[command(subcommand)]
-    pub other: Option<Other>,
-}
-
-/// What is no benchmark of one figure.
-#[derive(Debug, Subcommand)]
-pub enum Other {
-    /// A server under load
-    Server(BenchServer),
 }
 
 #[derive(Serialize)]
@@ -63,9 +48,6 @@ impl Bench {
     /// # Errors
     /// A name that no benchmark has; a benchmark that was asked for by its name and cannot run.
     pub fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        if let Some(Other::Server(server)) = &self.other {
-            return server.run(self.program()?, context);
-        }
         if let Some(name) = &self.name
             && matching(Some(name)).next().is_none()
         {
@@ -79,8 +61,13 @@ impl Bench {
             self.print_names(context);
             return Ok(Exit::Success);
         }
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()
+                .map_err(|source| FileError::of("commonweal".as_ref(), source))?,
+        };
         let benches = Benches {
-            program: self.program()?,
+            program,
             data: context.data_folder(),
             machine: Machine::measure(),
         };
@@ -107,14 +94,6 @@ impl Bench {
             }
         }
         Ok(Exit::Success)
-    }
-
-    fn program(&self) -> Result<PathBuf, Failure> {
-        match &self.program {
-            Some(program) => Ok(program.clone()),
-            None => std::env::current_exe()
-                .map_err(|source| FileError::of("commonweal".as_ref(), source).into()),
-        }
     }
 
     fn print_names(&self, context: &Context) {

@@ -1,0 +1,341 @@
+//! Offers, decisions, and what the server is told of them.
+
+use std::sync::Arc;
+
+use commonweal_core::Digest;
+use commonweal_core::job::{Job, Manifest};
+use commonweal_wire::path;
+use commonweal_wire::proto::{self, UnfitCode};
+
+use super::{Agent, AgentError, Event, Run};
+use crate::backoff::Backoff;
+use crate::clock::now_ms;
+use crate::connection::{CALL, CallError};
+use crate::record::RecordEntry;
+use crate::request::{Decision, Request};
+use crate::session::Session;
+use crate::shared::Shared;
+use crate::verdict::{self, Misfit};
+
+/// A run that asks, with its manifest if it could be fetched.
+pub(super) struct Offered {
+    offer: proto::Offer,
+    manifest: Digest,
+    bytes: Result<Vec<u8>, CallError>,
+}
+
+impl Agent {
+    /// A run asks for consent, perhaps again.
+    pub(super) fn consider(&mut self, offer: proto::Offer) -> Result<(), AgentError> {
+        let Ok(manifest) = <[u8; 32]>::try_from(offer.manifest.as_slice()) else {
+            tracing::warn!(run = offer.run, "the offer names no manifest");
+            return Ok(());
+        };
+        let manifest = Digest::from_bytes(manifest);
+        if let Ok(request) = self.shared.requests.find(&offer.run)
+            && is_of(&request, &offer, manifest)
+        {
+            return self.tell_again(request);
+        }
+        let shared = Arc::clone(&self.shared);
+        self.jobs.spawn(async move {
+            let bytes = shared.blobs().manifest(&manifest).await;
+            Event::Offered(Box::new(Offered {
+                offer,
+                manifest,
+                bytes,
+            }))
+        });
+        Ok(())
+    }
+
+    fn tell_again(&mut self, request: Request) -> Result<(), AgentError> {
+        if request.ended.is_some() {
+            return Ok(());
+        }
+        let run = request.run.clone();
+        if let Some(known) = self.runs.get_mut(&run) {
+            known.told = None;
+        }
+        self.look_at(request)
+    }
+
+    /// The manifest of a run that asks has come.
+    pub(super) fn offered(&mut self, offered: Offered) -> Result<(), AgentError> {
+        let Offered {
+            offer,
+            manifest,
+            bytes,
+        } = offered;
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::warn!(run = offer.run, "the manifest cannot be fetched: {error}");
+                return Ok(());
+            }
+        };
+        if let Ok(request) = self.shared.requests.find(&offer.run)
+            && is_of(&request, &offer, manifest)
+        {
+            // The offer came twice while the manifest was on its way.
+            return self.tell_again(request);
+        }
+        // Another run of this name may have been here before: nothing of it is this one's.
+        self.cancel(&offer.run, |_| true);
+        self.take_session(&offer.run);
+        self.runs.remove(&offer.run);
+        self.shared.states.forget(&offer.run);
+        let mut request = Request {
+            run: offer.run,
+            manifest,
+            submitter: offer.submitter,
+            submitted_at_ms: offer.submitted_at_ms,
+            asked_at_ms: now_ms(),
+            decision: verdict::by_settings(&self.shared.settings.accept, &manifest, now_ms()),
+            told: false,
+            ended: None,
+        };
+        if let Err(error) = Manifest::parse(&bytes) {
+            let misfit = Misfit::new(UnfitCode::Manifest, error.to_string());
+            request.decision = unfit(misfit);
+        }
+        self.shared.note(RecordEntry::Request {
+            run: request.run.clone(),
+            manifest,
+            submitter: request.submitter.clone(),
+        })?;
+        self.shared.requests.keep(&request, &bytes)?;
+        self.note_decision(&request, "by node.toml")?;
+        self.look_at(request)
+    }
+
+    fn note_decision(&self, request: &Request, reason: &str) -> Result<(), AgentError> {
+        let run = request.run.as_str();
+        match &request.decision {
+            Decision::Waiting => {
+                tracing::info!(run, "asks for consent: see `commonweal node show {run}`");
+                return Ok(());
+            }
+            Decision::Approved { .. } => tracing::info!(run, "approved {reason}"),
+            Decision::Denied { .. } => tracing::info!(run, "denied"),
+            Decision::Unfit { what, .. } => tracing::warn!(run, "cannot be served: {what}"),
+        }
+        let reason = match &request.decision {
+            Decision::Unfit { unfit, .. } => &unfit.code,
+            _ => reason,
+        };
+        self.shared.note(RecordEntry::Decision {
+            run: request.run.clone(),
+            manifest: request.manifest,
+            decision: request.decision.word().to_owned(),
+            reason: reason.to_owned(),
+        })?;
+        Ok(())
+    }
+
+    /// Looks at what the owner has decided since the last look.
+    pub(super) fn look_at_requests(&mut self) -> Result<(), AgentError> {
+        let changed = self.shared.requests.changed();
+        if changed == self.requests_seen {
+            return Ok(());
+        }
+        self.requests_seen = changed;
+        for request in self.shared.requests.all()? {
+            if request.ended.is_none() {
+                self.look_at(request)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up a run as it is on disk, and does what its decision asks for.
+    fn look_at(&mut self, request: Request) -> Result<(), AgentError> {
+        let name = request.run.clone();
+        let is_news = match self.runs.get_mut(&name) {
+            Some(run) => {
+                let is_news = run.told.as_ref() != Some(&request.decision);
+                run.request = request;
+                is_news && !run.is_judging
+            }
+            None => {
+                let is_news = !request.told;
+                let Some(run) = self.known(request)? else {
+                    return Ok(());
+                };
+                self.runs.insert(name.clone(), run);
+                is_news
+            }
+        };
+        match is_news {
+            true => self.act(&name),
+            false => Ok(()),
+        }
+    }
+
+    /// A run from its files. One whose manifest this version does not understand has no job to work on.
+    fn known(&mut self, request: Request) -> Result<Option<Run>, AgentError> {
+        match self.shared.requests.manifest(&request) {
+            Ok((_, job)) => Ok(Some(Run {
+                told: request.told.then(|| request.decision.clone()),
+                request,
+                job: Arc::new(job),
+                is_judging: false,
+            })),
+            Err(error) => {
+                tracing::warn!(run = request.run, "{error}");
+                if matches!(request.decision, Decision::Unfit { .. }) && !request.told {
+                    self.tell(&request, None);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn act(&mut self, name: &str) -> Result<(), AgentError> {
+        let Some(run) = self.runs.get_mut(name) else {
+            return Ok(());
+        };
+        let request = run.request.clone();
+        match &request.decision {
+            Decision::Waiting => {}
+            Decision::Approved { .. } => {
+                run.is_judging = true;
+                let (shared, job) = (Arc::clone(&self.shared), Arc::clone(&run.job));
+                let open = self.take_session(name);
+                self.jobs.spawn(open_data(shared, job, request, open));
+            }
+            Decision::Denied { .. } => {
+                self.tell(&request, None);
+                self.give_back(name)?;
+                self.take_session(name);
+            }
+            Decision::Unfit { .. } => self.tell(&request, None),
+        }
+        Ok(())
+    }
+
+    /// The data of a run were opened, or do not serve it.
+    pub(super) fn opened(
+        &mut self,
+        name: &str,
+        decision: Decision,
+        result: Result<Box<Session>, Misfit>,
+    ) -> Result<(), AgentError> {
+        let Some(run) = self.runs.get_mut(name) else {
+            return Ok(());
+        };
+        run.is_judging = false;
+        if run.request.decision != decision {
+            // The owner thought otherwise meanwhile.
+            return self.act(name);
+        }
+        match result {
+            Ok(session) => {
+                let schema = session.data.schema().encode();
+                let request = run.request.clone();
+                self.keep_session(name, session);
+                self.tell(&request, Some(schema));
+            }
+            Err(misfit) => {
+                run.request.decision = unfit(misfit);
+                let request = run.request.clone();
+                self.shared.requests.write(&request)?;
+                self.note_decision(&request, "")?;
+                self.tell(&request, None);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, request: &Request, schema: Option<String>) {
+        let Some(message) = verdict::message(request, schema) else {
+            return;
+        };
+        if let Some(run) = self.runs.get_mut(&request.run) {
+            run.told = Some(request.decision.clone());
+        }
+        let shared = Arc::clone(&self.shared);
+        let (run, decision) = (request.run.clone(), request.decision.clone());
+        self.unfinished += 1;
+        self.jobs.spawn(async move {
+            let result = post_until_heard(&shared, path::VERDICT, &message).await;
+            Event::Told {
+                run,
+                decision,
+                result,
+            }
+        });
+    }
+
+    /// The server heard a verdict, or wants to hear nothing of it.
+    pub(super) fn told(
+        &mut self,
+        name: &str,
+        decision: Decision,
+        result: Result<(), CallError>,
+    ) -> Result<(), AgentError> {
+        self.unfinished -= 1;
+        if let Err(error) = result {
+            tracing::warn!(run = name, "the server does not take the verdict: {error}");
+            return Ok(());
+        }
+        let Ok(mut request) = self.shared.requests.find(name) else {
+            return Ok(());
+        };
+        if request.decision == decision && !request.told {
+            request.told = true;
+            self.shared.requests.write(&request)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a request is what the offer asks for, and not an earlier run of the same name.
+fn is_of(request: &Request, offer: &proto::Offer, manifest: Digest) -> bool {
+    request.manifest == manifest && request.submitted_at_ms == offer.submitted_at_ms
+}
+
+async fn open_data(
+    shared: Arc<Shared>,
+    job: Arc<Job>,
+    request: Request,
+    open: Option<Box<Session>>,
+) -> Event {
+    let (run, decision) = (request.run.clone(), request.decision.clone());
+    let opening = move || match open {
+        Some(session) => Ok(session),
+        None => verdict::open(&shared, &job, request.manifest),
+    };
+    let result = match tokio::task::spawn_blocking(opening).await {
+        Ok(result) => result,
+        Err(error) => Err(Misfit::new(UnfitCode::Unreadable, error.to_string())),
+    };
+    Event::Opened {
+        run,
+        decision,
+        result,
+    }
+}
+
+/// Posts a message that has no answer, for as long as it takes.
+pub(super) async fn post_until_heard(
+    shared: &Shared,
+    target: &str,
+    message: &impl prost::Message,
+) -> Result<(), CallError> {
+    let mut backoff = Backoff::new(shared.pace);
+    loop {
+        match shared.connection.post_message(target, message, CALL).await {
+            Err(error) if error.is_passing() => tokio::time::sleep(backoff.next()).await,
+            result => return result,
+        }
+    }
+}
+
+fn unfit(misfit: Misfit) -> Decision {
+    Decision::Unfit {
+        unfit: misfit.unfit,
+        what: misfit.what,
+        at_ms: now_ms(),
+    }
+}

@@ -1,0 +1,143 @@
+//! The poll: always one open, and after a failure another one in a while.
+
+use std::time::Duration;
+
+use commonweal_wire::{RefusalCode, path, proto, task_id};
+
+use super::end::of_refusal;
+use super::{Agent, AgentError, Event};
+use crate::clock::now_ms;
+use crate::connection::CallError;
+use crate::statement::statement;
+use crate::status::Last;
+
+/// A server answers after 25 seconds at most; somewhat later the connection must be broken.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+impl Agent {
+    /// Opens a poll if none is open, unless the node rests.
+    pub(super) fn keep_polling(&mut self) {
+        if self.poll.is_some() {
+            return;
+        }
+        let is_resting = self.is_resting();
+        if is_resting && self.is_idle() {
+            let hours = self.shared.settings.hours.to_string();
+            self.say("resting", format!("it works from {hours}"));
+            return;
+        }
+        let request = proto::PollRequest {
+            mailbox: self.mailbox.clone(),
+            taken: self.taken,
+            statement: (!self.has_stated).then(|| statement(&self.shared.settings)),
+            working: self.working(),
+            is_leaving: self.is_leaving || is_resting,
+        };
+        let wait = self.wait;
+        let shared = self.shared.clone();
+        let handle = self.jobs.spawn(async move {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            Event::Polled(shared.connection.post(path::POLL, &request, PATIENCE).await)
+        });
+        self.poll = Some(handle);
+    }
+
+    /// Ends the open poll: the next one says something else.
+    pub(super) fn drop_poll(&mut self) {
+        if let Some(poll) = self.poll.take() {
+            poll.abort();
+        }
+    }
+
+    fn working(&self) -> Option<proto::Working> {
+        let current = self.current.as_ref()?;
+        let (done, total) = current.watch.steps();
+        Some(proto::Working {
+            run: current.run.clone(),
+            task: Some(task_id(current.task)),
+            done,
+            total,
+        })
+    }
+
+    pub(super) fn polled(
+        &mut self,
+        result: Result<proto::PollAnswer, CallError>,
+    ) -> Result<(), AgentError> {
+        self.poll = None;
+        match result {
+            Ok(answer) => {
+                self.connected();
+                self.take(answer)
+            }
+            Err(error) => match of_refusal(&error) {
+                Some(end) => Err(end),
+                None => {
+                    self.complain(&error);
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    fn connected(&mut self) {
+        if self.backoff.is_failing() {
+            // Uploads may hang on connections that are no more.
+            self.reconnected.notify_waiters();
+        }
+        if self.backoff.is_failing() || !self.has_stated {
+            tracing::info!(server = self.shared.connection.url(), "connected");
+        }
+        self.backoff.reset();
+        self.wait = Duration::ZERO;
+        self.complaint.clear();
+        self.has_stated = true;
+        self.say("connected", String::new());
+    }
+
+    fn complain(&mut self, error: &CallError) {
+        let what = error.to_string();
+        self.wait = self.backoff.next();
+        let state = match error.code() {
+            Some(RefusalCode::Unapproved) => "waiting_for_approval",
+            _ => "connecting",
+        };
+        // Said once, not once a try.
+        if what != self.complaint {
+            match state {
+                "waiting_for_approval" => tracing::warn!(
+                    fingerprint = %self.shared.connection.key().public().id(),
+                    "an administrator has not approved this node yet; it waits"
+                ),
+                _ => tracing::warn!("{what}; tries again"),
+            }
+            self.complaint.clone_from(&what);
+        }
+        self.say(state, what);
+    }
+
+    /// Leaves word for `node status`, if it is news.
+    pub(super) fn say(&mut self, state: &str, what: String) {
+        let working_on = self
+            .current
+            .as_ref()
+            .map(|current| format!("{} {}", current.run, current.task));
+        let mut last = Last {
+            at_ms: 0,
+            state: state.to_owned(),
+            what,
+            working_on,
+            clock_ahead_ms: self.shared.connection.ahead_ms(),
+        };
+        if self.said.as_ref() == Some(&last) {
+            return;
+        }
+        self.said = Some(last.clone());
+        last.at_ms = now_ms();
+        if let Err(error) = crate::status::write(&self.shared.folder, &last) {
+            tracing::warn!("the node's status cannot be written: {error}");
+        }
+    }
+}

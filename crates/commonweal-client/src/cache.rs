@@ -1,0 +1,117 @@
+//! Blobs by digest, on disk within a size: what was fetched once need not be fetched again.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use commonweal_core::Digest;
+use commonweal_disk::file::FileError;
+
+use crate::folder::{NodeFolder, create_private_folder};
+
+/// A folder of blobs. What is longest unused goes first.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache {
+    folder: PathBuf,
+    most_bytes: u64,
+}
+
+impl Cache {
+    /// The cache of a node, of at most `most_mb` megabytes.
+    pub(crate) fn of(folder: &NodeFolder, most_mb: u64) -> Self {
+        Self {
+            folder: folder.cache(),
+            most_bytes: most_mb.saturating_mul(1 << 20),
+        }
+    }
+
+    /// The bytes under `name`; the caller knows whether they are the right ones.
+    pub(crate) fn read(&self, name: &Digest) -> Option<Vec<u8>> {
+        let path = self.path(name);
+        let bytes = fs::read(&path).ok()?;
+        // A blob that cannot be marked as used goes earlier; nothing is lost.
+        let _ = fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        Some(bytes)
+    }
+
+    /// Forgets what is under `name`.
+    pub(crate) fn remove(&self, name: &Digest) {
+        let _ = fs::remove_file(self.path(name));
+    }
+
+    /// Keeps `bytes`, if there is room for them at all.
+    pub(crate) fn write(&self, name: &Digest, bytes: &[u8]) -> Result<(), FileError> {
+        if bytes.len() as u64 > self.most_bytes {
+            return Ok(());
+        }
+        create_private_folder(&self.folder)?;
+        self.make_room(bytes.len() as u64);
+        let path = self.path(name);
+        let unfinished = path.with_extension("unfinished");
+        // Not synced: after a power failure the digest tells that it must be fetched again.
+        fs::write(&unfinished, bytes)
+            .and_then(|()| fs::rename(&unfinished, &path))
+            .map_err(|error| FileError::of(&path, error))
+    }
+
+    fn make_room(&self, wanted: u64) {
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return;
+        };
+        let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let meta = entry.metadata().ok()?;
+                Some((meta.modified().ok()?, meta.len(), entry.path()))
+            })
+            .collect();
+        files.sort();
+        let mut used: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        for (_, bytes, path) in files {
+            if used.saturating_add(wanted) <= self.most_bytes {
+                return;
+            }
+            if fs::remove_file(path).is_ok() {
+                used -= bytes;
+            }
+        }
+    }
+
+    fn path(&self, name: &Digest) -> PathBuf {
+        let text = name.to_string();
+        self.folder.join(text.trim_start_matches("sha256:"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_longest_unused_goes_when_there_is_no_room() {
+        let temporary = tempfile::tempdir().unwrap();
+        let cache = Cache::of(&NodeFolder::at(temporary.path()), 1);
+        let [a, b, c] = [b"a", b"b", b"c"].map(|name| Digest::of(name));
+        let half = vec![7; 1 << 19];
+        cache.write(&a, &half).unwrap();
+        cache.write(&b, &half).unwrap();
+        let old = SystemTime::UNIX_EPOCH;
+        fs::File::open(cache.path(&b))
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+        assert!(cache.read(&a).is_some());
+        cache.write(&c, &half).unwrap();
+        assert_eq!(cache.read(&b), None);
+        assert!(cache.read(&a).is_some() && cache.read(&c).is_some());
+    }
+
+    #[test]
+    fn what_never_fits_is_not_kept() {
+        let temporary = tempfile::tempdir().unwrap();
+        let cache = Cache::of(&NodeFolder::at(temporary.path()), 0);
+        let name = Digest::of(b"a");
+        cache.write(&name, &[1]).unwrap();
+        assert_eq!(cache.read(&name), None);
+    }
+}

@@ -1,0 +1,358 @@
+//! The rows of this node, as an approved job reads them.
+//!
+//! Errors are whole sentences for the owner; what the server learns of one is its [`Unfit`]: a code, a column that the
+//! job itself names, and a line.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use commonweal_core::job::{ClassWeights, Column, Data, DataSource, Files, Job, JobErrors};
+use commonweal_core::{ClientIndex, ClientName, Seed};
+use commonweal_data::table::{CsvError, SchemaError};
+use commonweal_data::{
+    DataSchema, FeaturesError, Partition, PartitionError, Preparation, ReadError, Source,
+};
+use commonweal_disk::file::{FileError, read_text};
+use commonweal_disk::{DataPlaces, SourceError, complete, read_renamed};
+use commonweal_wire::proto::UnfitCode;
+
+use crate::request::{Unfit, unfit_word};
+use crate::settings::{DataFiles, DataPlace, Settings};
+
+/// A data set that was opened for a job, with the rows that are this node's.
+#[derive(Debug)]
+pub(crate) struct OwnData {
+    pub(crate) source: Source,
+    pub(crate) preparation: Preparation,
+    partition: Partition,
+    client: ClientIndex,
+}
+
+/// Why a data set does not serve a job.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// No data set of that name.
+    #[error(
+        "the job asks for the data set {name:?}, and node.toml has {}",
+        list(known)
+    )]
+    NoDataSet {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The job whose simulation deals the rows cannot be read.
+    #[error("[data.{name}] share.job: {}: {source}", path.display())]
+    Job {
+        /// The data set.
+        name: String,
+        /// The job file.
+        path: PathBuf,
+        /// What is wrong.
+        source: JobErrors,
+    },
+    /// No such client.
+    #[error("[data.{name}] share.client: the simulation has no client {client:?}")]
+    NoClient {
+        /// The data set.
+        name: String,
+        /// The client.
+        client: String,
+    },
+    /// The files cannot be read.
+    #[error("data set {name:?}: {source}")]
+    Source {
+        /// The data set.
+        name: String,
+        /// What is wrong.
+        source: SourceError,
+    },
+    /// The rows cannot be split.
+    #[error("data set {name:?}: {source}")]
+    Partition {
+        /// The data set.
+        name: String,
+        /// What is wrong.
+        source: PartitionError,
+    },
+    /// What the job declares does not fit.
+    #[error("data set {name:?}: {source}")]
+    Features {
+        /// The data set.
+        name: String,
+        /// What is wrong.
+        source: FeaturesError,
+    },
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => "none: add [data.NAME] with `path`".to_owned(),
+        names => format!("only {}: add it, with `path`", names.join(", ")),
+    }
+}
+
+impl OwnData {
+    /// Opens the data set that `job` asks for. Reads every row: the owner has agreed.
+    pub(crate) fn open(
+        settings: &Settings,
+        job: &Job,
+        node: &ClientName,
+    ) -> Result<Self, DataError> {
+        let name = &job.deployment.data;
+        let no_data_set = || DataError::NoDataSet {
+            name: name.clone(),
+            known: settings.data.keys().cloned().collect(),
+        };
+        let opening = Opening { name, job };
+        match settings.data.get(name).ok_or_else(no_data_set)? {
+            DataPlace::Files(files) => opening.files(files, node),
+            DataPlace::Share { job, client } => opening.share(job, client),
+        }
+    }
+
+    /// What the node says of its data: names and kinds.
+    pub(crate) fn schema(&self) -> DataSchema {
+        DataSchema::of(&self.source)
+    }
+
+    /// Rows to learn from.
+    pub(crate) fn train(&self) -> Cow<'_, [u32]> {
+        self.partition.train(self.client)
+    }
+
+    /// Rows to be tested on.
+    pub(crate) fn test(&self) -> &[u32] {
+        self.partition.test(self.client)
+    }
+
+    /// All rows that nobody trains on.
+    pub(crate) fn held_out(&self) -> Cow<'_, [u32]> {
+        self.partition.held_out(self.client)
+    }
+}
+
+/// A data set while it is being opened.
+struct Opening<'a> {
+    name: &'a str,
+    job: &'a Job,
+}
+
+impl Opening<'_> {
+    fn files(&self, files: &DataFiles, node: &ClientName) -> Result<OwnData, DataError> {
+        let text = |path: &PathBuf| path.display().to_string();
+        let own = Files {
+            labels_path: files.labels_path.as_ref().map(text),
+            test_path: files.test_path.as_ref().map(text),
+            test_labels_path: files.test_labels_path.as_ref().map(text),
+        };
+        let completed = complete(&self.job.data).map_err(|error| self.source(error))?;
+        let mut section = Data {
+            source: DataSource::Path(text(&files.path)),
+            files: own,
+            format: files.format.or(completed.format),
+            ..completed
+        };
+        let places = places(Path::new(""));
+        let source = match read_renamed(&section, &places, &files.columns) {
+            // A file of one client need not say so.
+            Err(error) if is_about_client(&error) => {
+                section.client = None;
+                read_renamed(&section, &places, &files.columns)
+            }
+            source => source,
+        };
+        let source = source.map_err(|error| self.source(error))?;
+        let root = Seed::from(self.job.seed);
+        let partition = Partition::alone(source.roster(), &section, &root, node);
+        let partition = partition.map_err(|source| self.partition(source))?;
+        self.finish(source, &section, partition, ClientIndex(0))
+    }
+
+    fn share(&self, path: &Path, client: &ClientName) -> Result<OwnData, DataError> {
+        let dealt = Job::parse(&read_text(path)?).map_err(|source| DataError::Job {
+            name: self.name.to_owned(),
+            path: path.to_path_buf(),
+            source,
+        })?;
+        // Where the rows lie is the simulation's to say; how they are read is the job's that was approved.
+        let section = Data {
+            source: dealt.data.source.clone(),
+            files: dealt.data.files.clone(),
+            ..self.job.data.clone()
+        };
+        let section = complete(&section).map_err(|error| self.source(error))?;
+        let places = places(path.parent().unwrap_or(Path::new("")));
+        let source =
+            read_renamed(&section, &places, &[].into()).map_err(|error| self.source(error))?;
+        let root = Seed::from(self.job.seed);
+        let partition = Partition::simulated(source.roster(), &dealt.simulation, &section, &root);
+        let partition = partition.map_err(|source| self.partition(source))?;
+        let mut clients = partition.population().indices();
+        let index = clients.find(|&index| partition.name(index) == *client);
+        let index = index.ok_or_else(|| DataError::NoClient {
+            name: self.name.to_owned(),
+            client: client.to_string(),
+        })?;
+        self.finish(source, &section, partition, index)
+    }
+
+    fn finish(
+        &self,
+        source: Source,
+        section: &Data,
+        partition: Partition,
+        client: ClientIndex,
+    ) -> Result<OwnData, DataError> {
+        let preparation =
+            Preparation::new(&source, section).map_err(|source| DataError::Features {
+                name: self.name.to_owned(),
+                source,
+            })?;
+        let preparation = match self.job.training.class_weights {
+            Some(ClassWeights::Balanced) => preparation.counting_classes(&source),
+            Some(ClassWeights::Each(_)) | None => preparation,
+        };
+        Ok(OwnData {
+            source,
+            preparation,
+            partition,
+            client,
+        })
+    }
+
+    fn source(&self, source: SourceError) -> DataError {
+        let name = self.name.to_owned();
+        DataError::Source { name, source }
+    }
+
+    fn partition(&self, source: PartitionError) -> DataError {
+        let name = self.name.to_owned();
+        DataError::Partition { name, source }
+    }
+}
+
+fn places(base: &Path) -> DataPlaces {
+    DataPlaces {
+        base: base.to_path_buf(),
+        ..DataPlaces::default()
+    }
+}
+
+fn is_about_client(error: &SourceError) -> bool {
+    let SourceError::Read {
+        source: ReadError::Schema { source, .. },
+        ..
+    } = error
+    else {
+        return false;
+    };
+    matches!(source, SchemaError::NoSuchColumn { key, .. } if key == "data.client")
+}
+
+impl DataError {
+    /// All that the server learns: a code, a column that `job` itself names, a line. A file without a header has
+    /// values for column names, so a name that the job does not know stays here.
+    pub(crate) fn unfit(&self, job: &Job) -> Unfit {
+        let (code, column, line) = self.facts();
+        let column = column.filter(|column| names_of(&job.data).contains(column));
+        Unfit {
+            code: unfit_word(code).to_owned(),
+            column: column.unwrap_or_default().to_owned(),
+            line,
+        }
+    }
+
+    fn facts(&self) -> (UnfitCode, Option<&str>, u64) {
+        match self {
+            Self::NoDataSet { .. } | Self::Job { .. } | Self::NoClient { .. } => {
+                (UnfitCode::NoDataSet, None, 0)
+            }
+            Self::Partition {
+                source: PartitionError::NoRows,
+                ..
+            } => (UnfitCode::Rows, None, 0),
+            Self::Partition { .. } | Self::Features { .. } => (UnfitCode::Schema, None, 0),
+            Self::File(_) => (UnfitCode::Unreadable, None, 0),
+            Self::Source { source, .. } => of_source(source),
+        }
+    }
+}
+
+fn of_source(error: &SourceError) -> (UnfitCode, Option<&str>, u64) {
+    match error {
+        SourceError::Read { source, .. } => of_read(source),
+        SourceError::NoSuchColumn { .. } => (UnfitCode::Schema, None, 0),
+        SourceError::Unknown { .. } | SourceError::NotFetched { .. } => {
+            (UnfitCode::NoDataSet, None, 0)
+        }
+        SourceError::EmptyFolder { .. } | SourceError::KnownFile(_) | SourceError::File(_) => {
+            (UnfitCode::Unreadable, None, 0)
+        }
+    }
+}
+
+fn of_read(error: &ReadError) -> (UnfitCode, Option<&str>, u64) {
+    match error {
+        ReadError::Csv { source, .. } => of_csv(source),
+        ReadError::Schema { source, .. } => match source {
+            SchemaError::Csv(source) => of_csv(source),
+            SchemaError::NoSuchColumn { column, .. } => (UnfitCode::Schema, Some(column), 0),
+            SchemaError::NoLabel { .. } | SchemaError::NoFeatures | SchemaError::Delimiter => {
+                (UnfitCode::Schema, None, 0)
+            }
+        },
+        ReadError::NoCut { .. } | ReadError::UnnamedClass { .. } | ReadError::Dataset(_) => {
+            (UnfitCode::Schema, None, 0)
+        }
+        _ => (UnfitCode::Unreadable, None, 0),
+    }
+}
+
+fn of_csv(error: &CsvError) -> (UnfitCode, Option<&str>, u64) {
+    match error {
+        CsvError::NoHeader | CsvError::Gzip(_) => (UnfitCode::Unreadable, None, 0),
+        CsvError::DuplicateColumn { column } | CsvError::NoSuchColumn { column, .. } => {
+            (UnfitCode::Schema, Some(column), 1)
+        }
+        CsvError::Ragged { line, .. } => (UnfitCode::Unreadable, None, u64::from(*line)),
+        CsvError::NotUtf8 { line, column } => {
+            (UnfitCode::Unreadable, Some(column), u64::from(*line))
+        }
+        CsvError::NotANumber { line, column }
+        | CsvError::NotFinite { line, column }
+        | CsvError::Missing { line, column }
+        | CsvError::MissingKey { line, column }
+        | CsvError::UnknownClass { line, column }
+        | CsvError::UnknownLevel { line, column }
+        | CsvError::ClientName { line, column } => {
+            (UnfitCode::Cell, Some(column), u64::from(*line))
+        }
+        _ => (UnfitCode::Rows, None, 0),
+    }
+}
+
+/// Columns that a job names.
+fn names_of(data: &Data) -> BTreeSet<&str> {
+    let declared = data
+        .columns
+        .iter()
+        .filter(|(_, column)| !matches!(column, Column::Drop));
+    let single = [&data.label, &data.client, &data.group];
+    let windows = data.windows.iter().map(|windows| windows.series.as_str());
+    let single = single.into_iter().flatten().map(String::as_str);
+    let features = data.features.iter().flatten().map(String::as_str);
+    let dropped = data.drop.iter().map(String::as_str);
+    declared
+        .map(|(name, _)| name.as_str())
+        .chain(single)
+        .chain(windows)
+        .chain(features)
+        .chain(dropped)
+        .collect()
+}
