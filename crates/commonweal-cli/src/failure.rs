@@ -15,6 +15,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::bench::WatchError;
+use crate::bench::server::LoadError;
 use crate::command::node::NodeFailure;
 use crate::console::Console;
 use crate::exit::Exit;
@@ -120,6 +121,9 @@ pub enum Failure {
         /// Why not.
         source: WatchError,
     },
+    /// A server under load that could not be measured.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// No signal handler.
     #[error("Ctrl-C cannot be caught: {0}")]
     Signal(std::io::Error),
@@ -251,7 +255,7 @@ impl Failure {
                 SchemaError::Csv(_) => Exit::Failed,
                 _ => Exit::Usage,
             },
-            Self::TooLittle { .. } | Self::Bench { .. } => Exit::Failed,
+            Self::TooLittle { .. } | Self::Bench { .. } | Self::Load(_) => Exit::Failed,
             Self::Exists { .. }
             | Self::NoRun { .. }
             | Self::NoJob(_)

@@ -169,6 +169,34 @@ impl Dataset {
         Self::new(features, targets, roster)
     }
 
+    /// These rows only, in this order, numbered by their place in it.
+    ///
+    /// # Panics
+    /// If a row does not exist.
+    #[must_use]
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let features = match &self.features {
+            Features::Bytes(bytes) => Features::Bytes(bytes.select(rows)),
+            Features::Floats(floats) => Features::Floats(floats.select(rows)),
+            Features::Tokens(tokens) => Features::Tokens(tokens.select(rows)),
+        };
+        let targets = match &self.targets {
+            Targets::Classes { labels, classes } => Targets::Classes {
+                labels: rows.iter().map(|&row| labels[row as usize]).collect(),
+                classes: *classes,
+            },
+            Targets::Values(values) => {
+                Targets::Values(rows.iter().map(|&row| values[row as usize]).collect())
+            }
+            Targets::NextTokens => Targets::NextTokens,
+        };
+        Self {
+            features,
+            targets,
+            roster: self.roster.select(rows),
+        }
+    }
+
     /// Number of rows, those of an own test file included.
     pub fn rows(&self) -> u32 {
         self.roster.rows()

@@ -5,11 +5,13 @@ mod contribution;
 
 use std::borrow::Cow;
 
-use commonweal_core::job::{Data, Missing, Scale};
+use commonweal_core::job::{ClassWeights, Data, Job, Missing, Scale};
 use commonweal_core::{ColumnSpec, Found, PrepareSpec, Prepared, Statistic};
 
 use crate::table::{Agreed, EncodeError, Encoding, FeatureKind, Table};
-use crate::{Dataset, DatasetError, Features, FeaturesError, Source, Vocabulary};
+use crate::{
+    Dataset, DatasetError, Features, FeaturesError, Partition, Source, Target, Vocabulary,
+};
 
 /// What is asked of a source, and what is done with the answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,6 +114,19 @@ impl Preparation {
         Ok(preparation)
     }
 
+    /// What `job` makes it necessary to ask of `source`, which `data` describes: the job's section with what a
+    /// known data set adds to it.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_job(job: &Job, source: &Source, data: &Data) -> Result<Self, FeaturesError> {
+        let preparation = Self::new(source, data)?;
+        Ok(match job.training.class_weights {
+            Some(ClassWeights::Balanced) => preparation.counting_classes(source),
+            Some(ClassWeights::Each(_)) | None => preparation,
+        })
+    }
+
     /// Asks for the training rows of each class also where the job declares the classes.
     #[must_use]
     pub fn counting_classes(mut self, source: &Source) -> Self {
@@ -130,6 +145,17 @@ impl Preparation {
             at.map_or(0, |at| counts[at].1)
         };
         Some(self.classes(found)?.iter().map(rows).collect())
+    }
+
+    /// As [`Self::class_rows`] for a model of this `target`: zeros where they were not asked for, and none where
+    /// a value is predicted.
+    pub fn class_rows_of(&self, found: &Prepared, target: Target) -> Vec<u64> {
+        match target {
+            Target::Value => Vec::new(),
+            Target::NextTokens(classes) | Target::Classes(classes) => {
+                self.class_rows(found).unwrap_or_else(|| vec![0; classes])
+            }
+        }
     }
 
     /// The columns to sum up.
@@ -204,6 +230,28 @@ impl Preparation {
         used.into_iter()
             .for_each(|row| is_used[row as usize] = true);
         self.apply_where(source, found, |row| is_used[row])
+    }
+
+    /// The data set of the clients of `partition`, ready for training: applied, and scaled by each client's
+    /// own rows where the job says so. Rows of nobody may have a class that is not known.
+    ///
+    /// # Errors
+    /// As [`Self::apply`] and [`Self::scale_clients`].
+    pub fn dataset(
+        &self,
+        source: &Source,
+        found: &Prepared,
+        partition: &Partition,
+    ) -> Result<Dataset, ApplyError> {
+        let clients = || partition.population().indices();
+        let held_out = clients().flat_map(|client| partition.held_out(client).into_owned());
+        let used = partition.all_train().into_iter().chain(held_out);
+        let dataset = self.apply_to(source, found, used)?;
+        if !self.scales_per_client() {
+            return Ok(dataset);
+        }
+        let rows = clients().map(|client| (partition.train(client), partition.held_out(client)));
+        self.scale_clients(source, found, dataset, rows)
     }
 
     fn apply_where(
@@ -430,7 +478,7 @@ fn most_frequent(counts: &[(String, u64)]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use commonweal_core::{Digest, PrepareSums, job::Job};
+    use commonweal_core::{Digest, PrepareSums};
 
     use super::*;
     use crate::table::{self, Schema};

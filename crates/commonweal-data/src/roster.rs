@@ -82,6 +82,24 @@ impl Roster {
         &self.own_test
     }
 
+    /// What is known of these rows only, in this order; names that none of them has stay.
+    #[must_use]
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let select = |column: &Option<Categories>| column.as_ref().map(|own| own.select(rows));
+        let is_test = |row: &u32| self.own_test.binary_search(row).is_ok();
+        let places = (0..rows.len() as u32).zip(rows);
+        Self {
+            rows: rows.len() as u32,
+            labels: select(&self.labels),
+            clients: select(&self.clients),
+            groups: select(&self.groups),
+            own_test: places
+                .filter(|(_, row)| is_test(row))
+                .map(|(place, _)| place)
+                .collect(),
+        }
+    }
+
     /// The rows of `self` for training, then those of `test` as the data set's own test file.
     ///
     /// A column is kept only if both parts have it.

@@ -174,6 +174,19 @@ impl Source {
         }
     }
 
+    /// These rows only, in this order, numbered by their place in it: the share of one client of a federation
+    /// that is simulated.
+    ///
+    /// # Panics
+    /// If a row does not exist.
+    #[must_use]
+    pub fn select(&self, rows: &[u32]) -> Self {
+        match self {
+            Self::Numbers(dataset) => Self::Numbers(dataset.select(rows)),
+            Self::Table(table) => Self::Table(table.select(rows)),
+        }
+    }
+
     /// What is known of each row.
     pub fn roster(&self) -> &Roster {
         match self {

@@ -125,6 +125,33 @@ impl Table {
         })
     }
 
+    /// These rows only, in this order; levels that none of them has stay, and so do the lines of the file.
+    ///
+    /// # Panics
+    /// If a row does not exist.
+    #[must_use]
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let target = match &self.target {
+            TableTarget::Values(values) => TableTarget::Values(take(values, rows)),
+            other => other.clone(),
+        };
+        let column = |cells: &Cells| match cells {
+            Cells::Numeric(values) => Cells::Numeric(take(values, rows)),
+            Cells::Categorical { levels, codes } => Cells::Categorical {
+                levels: levels.clone(),
+                codes: take(codes, rows),
+            },
+        };
+        Self {
+            columns: self.columns.iter().map(column).collect(),
+            schema: self.schema.clone(),
+            target,
+            roster: self.roster.select(rows),
+            series: self.series.as_ref().map(|series| series.select(rows)),
+            lines: take(&self.lines, rows),
+        }
+    }
+
     /// A table of no rows.
     pub(crate) fn blank(schema: Schema) -> Self {
         let columns = schema.features.iter().map(|feature| match feature.kind {
@@ -172,4 +199,8 @@ impl Table {
     pub fn lines(&self) -> &[u32] {
         &self.lines
     }
+}
+
+fn take<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
+    rows.iter().map(|&row| values[row as usize]).collect()
 }

@@ -2,6 +2,7 @@
 //! secret randomness that the operating system gives.
 
 pub mod client_table;
+mod deal;
 mod entropy_source;
 pub mod file;
 pub mod folder;
@@ -18,6 +19,7 @@ mod source;
 pub mod spread;
 pub mod table;
 
+pub use deal::{Share, ShareError, deal, share};
 pub use entropy_source::{EntropySource, NoEntropy};
 pub use input::{InputError, InputRecord};
 pub use json::{JsonError, read_json, write_json};

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use commonweal_core::job::{ClassWeights, Data, Job, Manifest};
+use commonweal_core::job::{Job, Manifest};
 use commonweal_core::{Digest, Known, PrepareSums, Prepared, RunSpec, Seed, Time, open_prepare};
-use commonweal_data::{Dataset, Partition, Preparation, Source, Target};
-use commonweal_disk::{EntropySource, InputRecord, complete};
+use commonweal_data::{Dataset, Partition, Preparation, Source};
+use commonweal_disk::{EntropySource, InputRecord, complete, deal};
 use commonweal_train::instruction_set;
 
 use crate::crew::Crew;
-use crate::deal::deal;
 use crate::drive::{Drive, RoundEnd};
 use crate::error::SimulationError;
 use crate::work::Preparing;
@@ -44,7 +43,7 @@ impl Federation {
         let section = complete(&job.data)?;
         let partition = deal(&job, &section, source)?;
         let start = Instant::now();
-        let preparation = preparation(&job, source, &section)?;
+        let preparation = Preparation::of_job(&job, source, &section)?;
         let is_prepared = !preparation.spec().columns.is_empty();
         let prepared = match is_prepared {
             true => prepare(
@@ -57,18 +56,8 @@ impl Federation {
             )?,
             false => nothing_asked(&partition, manifest.digest()),
         };
-        let held_out = partition
-            .population()
-            .indices()
-            .flat_map(|client| partition.held_out(client).into_owned());
-        let used = partition.all_train().into_iter().chain(held_out);
-        let mut data = preparation.apply_to(source, &prepared, used)?;
-        if preparation.scales_per_client() {
-            let clients = partition.population().indices();
-            let rows = clients.map(|client| (partition.train(client), partition.held_out(client)));
-            data = preparation.scale_clients(source, &prepared, data, rows)?;
-        }
-        let class_rows = class_rows(&preparation, &prepared, &data);
+        let data = preparation.dataset(source, &prepared, &partition)?;
+        let class_rows = preparation.class_rows_of(&prepared, data.shape().target);
         let input = InputRecord::of(source, &preparation, &prepared, &data)?;
         let seconds_prepare = start.elapsed().as_secs_f64();
         let data = Arc::new(data);
@@ -134,29 +123,6 @@ pub(crate) fn simulation_digest(job: &Job) -> String {
     #[expect(clippy::unwrap_used)]
     let bytes = serde_json::to_vec(&parts).unwrap();
     Digest::of(&bytes).to_string()
-}
-
-/// What `job` makes it necessary to ask of `source`.
-pub(crate) fn preparation(
-    job: &Job,
-    source: &Source,
-    section: &Data,
-) -> Result<Preparation, SimulationError> {
-    let preparation = Preparation::new(source, section)?;
-    Ok(match job.training.class_weights {
-        Some(ClassWeights::Balanced) => preparation.counting_classes(source),
-        Some(ClassWeights::Each(_)) | None => preparation,
-    })
-}
-
-/// Training rows of each class as `prepare` counted them, zeros where it did not; empty for a number.
-fn class_rows(preparation: &Preparation, prepared: &Prepared, data: &Dataset) -> Vec<u64> {
-    match data.shape().target {
-        Target::Value => Vec::new(),
-        Target::NextTokens(classes) | Target::Classes(classes) => preparation
-            .class_rows(prepared)
-            .unwrap_or_else(|| vec![0; classes]),
-    }
 }
 
 /// The one round of the `prepare` task.

@@ -8,13 +8,13 @@ use commonweal_core::{
     ClientName, ClientRows, ClientState, EvaluatePlan, MetricSpec, ModelVersion, NameError,
     Prepared, Seed, Stage, Task, TaskId, TaskKind, TrainError, Trainer,
 };
-use commonweal_data::{ApplyError, Dataset, Target};
+use commonweal_data::{ApplyError, Dataset, Preparation, Target};
 use commonweal_disk::file;
 use commonweal_disk::{InputError, SourceError, complete, read_json, read_source};
 use commonweal_train::BuiltInTrainer;
 
 use crate::error::SimulationError;
-use crate::federation::{Federation, preparation};
+use crate::federation::Federation;
 use crate::finished_run::{FinishedRun, Measured, PredictError, Predictions};
 
 /// Rows of a run's own data with what its model says of them.
@@ -147,7 +147,8 @@ impl FinishedRun {
             ..section
         };
         let source = read_source(&section, &self.environment().places)?;
-        let preparation = preparation(self.job(), &source, &section)?;
+        let preparation =
+            Preparation::of_job(self.job(), &source, &section).map_err(SimulationError::from)?;
         Ok(preparation.apply(&source, prepared)?)
     }
 

@@ -7,6 +7,7 @@ mod aggregation;
 mod figure;
 mod machine;
 mod runs;
+pub mod server;
 mod steps;
 mod stopwatch;
 mod watch;

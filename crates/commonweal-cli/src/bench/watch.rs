@@ -1,5 +1,6 @@
 //! Runs a job in a process of its own and listens to its events: the whole program is measured.
 
+use std::env::temp_dir;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Instant;
 
 use commonweal_train::ModelError;
 use serde_json::Value;
+use tempfile::tempdir;
 use thiserror::Error;
 
 /// What a run showed.
@@ -65,15 +67,17 @@ pub(super) fn watch(
     files: &[(&str, &str)],
     flags: &[&str],
 ) -> Result<Watched, WatchError> {
-    let folder = Scratch::new()?;
+    let folder = tempdir().map_err(system(&temp_dir()))?;
     for (name, text) in files {
-        let file = folder.path.join(name);
+        let file = folder.path().join(name);
         fs::write(&file, text).map_err(system(&file))?;
     }
-    let file = folder.path.join(files.first().map_or("", |(name, _)| name));
+    let file = folder
+        .path()
+        .join(files.first().map_or("", |(name, _)| name));
     let mut command = Command::new(program);
     command.args(["simulate", "--json", "--quiet"]).arg(&file);
-    command.arg("--runs-dir").arg(folder.path.join("runs"));
+    command.arg("--runs-dir").arg(folder.path().join("runs"));
     if let Some(data) = data {
         command.arg("--data-dir").arg(data);
     }
@@ -143,31 +147,4 @@ fn peak_bytes(model: &Path) -> Option<f64> {
 fn system(path: &Path) -> impl FnOnce(std::io::Error) -> WatchError {
     let path = path.to_path_buf();
     move |source| WatchError::System { path, source }
-}
-
-/// A folder of our own that goes when we do.
-struct Scratch {
-    path: PathBuf,
-}
-
-impl Scratch {
-    fn new() -> Result<Self, WatchError> {
-        let base = std::env::temp_dir();
-        let name = |number| format!("commonweal-bench-{}-{number}", std::process::id());
-        let mut number = 0;
-        loop {
-            let path = base.join(name(number));
-            match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self { path }),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-                Err(source) => return Err(WatchError::System { path, source }),
-            }
-        }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
 }

@@ -1,8 +1,10 @@
 //! `commonweal bench`: measures this machine and what the program makes of it.
 
+mod server;
+
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use commonweal_disk::file::FileError;
 use serde::Serialize;
 
@@ -13,8 +15,11 @@ use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::text_table::TextTable;
 
+pub use server::BenchServer;
+
 /// The arguments.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
 Each line has the value, the limit that this core's measured peak (a 1024³ f32 product, an
 in-place f32 addition) sets for the same work, and the share of that limit that is reached.
@@ -26,8 +31,18 @@ pub struct Bench {
     #[arg(long)]
     pub list: bool,
     /// The program whose runs are measured [default: this one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub program: Option<PathBuf>,
+    /// What else can be measured
+    #[command(subcommand)]
+    pub other: Option<Other>,
+}
+
+/// What is no benchmark of one figure.
+#[derive(Debug, Subcommand)]
+pub enum Other {
+    /// A server under load
+    Server(BenchServer),
 }
 
 #[derive(Serialize)]
@@ -48,6 +63,9 @@ impl Bench {
     /// # Errors
     /// A name that no benchmark has; a benchmark that was asked for by its name and cannot run.
     pub fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        if let Some(Other::Server(server)) = &self.other {
+            return server.run(self.program()?, context);
+        }
         if let Some(name) = &self.name
             && matching(Some(name)).next().is_none()
         {
@@ -61,13 +79,8 @@ impl Bench {
             self.print_names(context);
             return Ok(Exit::Success);
         }
-        let program = match &self.program {
-            Some(program) => program.clone(),
-            None => std::env::current_exe()
-                .map_err(|source| FileError::of("commonweal".as_ref(), source))?,
-        };
         let benches = Benches {
-            program,
+            program: self.program()?,
             data: context.data_folder(),
             machine: Machine::measure(),
         };
@@ -94,6 +107,14 @@ impl Bench {
             }
         }
         Ok(Exit::Success)
+    }
+
+    fn program(&self) -> Result<PathBuf, Failure> {
+        match &self.program {
+            Some(program) => Ok(program.clone()),
+            None => std::env::current_exe()
+                .map_err(|source| FileError::of("commonweal".as_ref(), source).into()),
+        }
     }
 
     fn print_names(&self, context: &Context) {

@@ -118,6 +118,17 @@ impl Bytes {
         }
     }
 
+    /// These rows only, in this order.
+    pub(crate) fn select(&self, rows: &[u32]) -> Self {
+        let values = rows.iter().flat_map(|&row| self.row(row)).copied();
+        Self {
+            values: Arc::new(values.collect()),
+            shape: self.shape.clone(),
+            width: self.width,
+            scaling: self.scaling.clone(),
+        }
+    }
+
     pub(crate) fn then(mut self, other: Self) -> Option<Self> {
         if self.shape != other.shape || self.scaling != other.scaling {
             return None;

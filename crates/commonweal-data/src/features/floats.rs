@@ -122,6 +122,17 @@ impl Floats {
         }
     }
 
+    /// These rows only, in this order.
+    pub(crate) fn select(&self, rows: &[u32]) -> Self {
+        let values = rows.iter().flat_map(|&row| self.row(row)).copied();
+        Self {
+            values: values.collect(),
+            shape: self.shape.clone(),
+            width: self.width,
+            names: self.names.clone(),
+        }
+    }
+
     pub(crate) fn then(mut self, other: Self) -> Option<Self> {
         if self.shape != other.shape {
             return None;

@@ -153,6 +153,32 @@ impl Tokens {
         &self.text[start..=start + self.length]
     }
 
+    /// These rows only, in this order, and no other text. Windows that overlap share their characters if they
+    /// follow each other.
+    pub(crate) fn select(&self, rows: &[u32]) -> Self {
+        let (mut text, mut starts) = (Vec::new(), Vec::new());
+        // The piece of this text that was copied last, and where it lies in the other.
+        let (mut piece, mut place) = (0..0, 0);
+        for &row in rows {
+            let window = self.starts[row as usize] as usize;
+            let window = window..window + self.length + 1;
+            if !(piece.start..=piece.end).contains(&window.start) || text.is_empty() {
+                (piece, place) = (window.start..window.start, text.len());
+            }
+            if window.end > piece.end {
+                text.extend_from_slice(&self.text[piece.end..window.end]);
+                piece.end = window.end;
+            }
+            starts.push((place + window.start - piece.start) as u32);
+        }
+        Self {
+            text,
+            starts,
+            length: self.length,
+            vocabulary: self.vocabulary.clone(),
+        }
+    }
+
     /// The rows of `self`, then those of `other`, under a vocabulary of both.
     pub(crate) fn then(self, other: Self) -> Option<Self> {
         if self.length != other.length {

@@ -1,28 +1,14 @@
-//! Who has which rows: the partition of a job's simulation.
+//! The partition of a job's simulation, to be looked at.
 
-use commonweal_core::job::{Data, Job};
-use commonweal_core::{ClientName, Seed};
-use commonweal_data::{LabelCounts, Partition, PartitionError, Source};
+use commonweal_core::ClientName;
+use commonweal_core::job::Job;
+use commonweal_data::LabelCounts;
 use commonweal_disk::partition_table::PartitionTable;
-use commonweal_disk::{complete, read_source};
+use commonweal_disk::{complete, deal, read_source};
 
 use crate::environment::Environment;
 use crate::error::SimulationError;
 use crate::result::MOST_CLIENTS;
-
-/// Deals the rows of `source`, which `section` describes, to the clients of `job`.
-pub(crate) fn deal(
-    job: &Job,
-    section: &Data,
-    source: &Source,
-) -> Result<Partition, PartitionError> {
-    Partition::simulated(
-        source.roster(),
-        &job.simulation,
-        section,
-        &Seed::from(job.seed),
-    )
-}
 
 /// The partition that a simulation of `job` would have, before any training.
 ///

@@ -1,0 +1,87 @@
+//! The researcher's side: submits jobs and asks where runs stand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use commonweal_wire::control::{self, ApiError, RunInfo, RunState, Submission};
+use tokio::time::{Instant, sleep};
+
+use super::connection::{Answer, Connection, Dialer};
+use super::error::{LoadError, broken};
+
+/// Between two questions whether a run is over.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A researcher with a key.
+pub(super) struct Control {
+    connection: Connection,
+    key: String,
+}
+
+impl Control {
+    pub(super) async fn connect(dialer: &Arc<Dialer>, key: String) -> Result<Self, LoadError> {
+        let connection = dialer.dial().await.map_err(broken("the server"))?;
+        Ok(Self { connection, key })
+    }
+
+    /// Submits a job; the run's name.
+    pub(super) async fn submit(&mut self, job: String) -> Result<String, LoadError> {
+        let submission = Submission { job, initial: None };
+        let body = serde_json::to_vec(&submission).unwrap_or_default();
+        let answer = self.ask("POST", control::RUNS, &body).await?;
+        Ok(read::<RunInfo>(&answer)?.id)
+    }
+
+    /// Waits until the run is over.
+    ///
+    /// # Errors
+    /// [`LoadError::Run`] if it does not end by its last round, or not within `patience`.
+    pub(super) async fn finished(
+        &mut self,
+        run: &str,
+        patience: Duration,
+    ) -> Result<(), LoadError> {
+        let give_up = Instant::now() + patience;
+        loop {
+            let answer = self.ask("GET", &control::run(run), &[]).await?;
+            let info: RunInfo = read(&answer)?;
+            let is_late = Instant::now() > give_up;
+            match info.state {
+                RunState::Finished => return Ok(()),
+                state if state.is_over() || is_late => {
+                    let reason = info.reason.unwrap_or_else(|| format!("still {state:?}"));
+                    let run = run.to_owned();
+                    return Err(LoadError::Run { run, reason });
+                }
+                _ => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    async fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> Result<Answer, LoadError> {
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            commonweal_wire::FEDERATION_NAME,
+            self.key,
+            body.len(),
+        );
+        let answer = self.connection.exchange(head, body).await;
+        answer.map_err(broken("the server"))
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, LoadError> {
+    let refused = |message| LoadError::Refused {
+        status: answer.status,
+        message,
+    };
+    if !(200..300).contains(&answer.status) {
+        let error = serde_json::from_slice::<ApiError>(&answer.body);
+        return Err(refused(error.map_or_else(
+            |_| String::from_utf8_lossy(&answer.body).into_owned(),
+            |error| error.message,
+        )));
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| refused(error.to_string()))
+}
