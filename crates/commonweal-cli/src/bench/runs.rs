@@ -61,6 +61,7 @@ pub(super) fn start(bench: &Bench) -> Result<Figure, WatchError> {
     for _ in 0..3 {
         let watched = watch(
             &bench.program,
+            "simulate",
             bench.data.as_deref(),
             TWO_NN,
             &["--set", "rounds=1"],
@@ -71,7 +72,13 @@ pub(super) fn start(bench: &Bench) -> Result<Figure, WatchError> {
 }
 
 pub(super) fn memory(bench: &Bench) -> Result<Figure, WatchError> {
-    let watched = watch(&bench.program, bench.data.as_deref(), TWO_NN, &[])?;
+    let watched = watch(
+        &bench.program,
+        "simulate",
+        bench.data.as_deref(),
+        TWO_NN,
+        &[],
+    )?;
     let bytes = watched.peak_bytes.ok_or(WatchError::Incomplete {
         missing: "a record of its memory, which this operating system does not tell",
     })?;
@@ -85,7 +92,13 @@ fn round(
     flops: f64,
     flags: &[&str],
 ) -> Result<Figure, WatchError> {
-    let watched = watch(&bench.program, bench.data.as_deref(), files, flags)?;
+    let watched = watch(
+        &bench.program,
+        "simulate",
+        bench.data.as_deref(),
+        files,
+        flags,
+    )?;
     let seconds = watched
         .median_round()
         .ok_or(WatchError::Incomplete { missing: "a round" })?;

@@ -60,9 +60,10 @@ pub enum WatchError {
     },
 }
 
-/// Runs the first of `files`, a job, with `flags` through `program`, in a folder that is removed afterwards.
+/// Gives the first of `files`, a job, to `command` of `program` with `flags`, in a folder that is removed afterwards.
 pub(super) fn watch(
     program: &Path,
+    command: &str,
     data: Option<&Path>,
     files: &[(&str, &str)],
     flags: &[&str],
@@ -75,16 +76,16 @@ pub(super) fn watch(
     let file = folder
         .path()
         .join(files.first().map_or("", |(name, _)| name));
-    let mut command = Command::new(program);
-    command.args(["simulate", "--json", "--quiet"]).arg(&file);
-    command.arg("--runs-dir").arg(folder.path().join("runs"));
+    let mut process = Command::new(program);
+    process.args([command, "--json", "--quiet"]).arg(&file);
+    process.arg("--runs-dir").arg(folder.path().join("runs"));
     if let Some(data) = data {
-        command.arg("--data-dir").arg(data);
+        process.arg("--data-dir").arg(data);
     }
-    command.args(flags).stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    process.args(flags).stdin(Stdio::null());
+    process.stdout(Stdio::piped()).stderr(Stdio::null());
     let start = Instant::now();
-    let mut child = command.spawn().map_err(system(program))?;
+    let mut child = process.spawn().map_err(system(program))?;
     let watched = listen(&mut child, start);
     let status = child.wait().map_err(system(program))?;
     let watched = watched?;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use commonweal_server::store::StoreError;
 use thiserror::Error;
 
+use crate::bench::WatchError;
+
 /// Why a figure is missing.
 #[derive(Debug, Error)]
 pub enum LoadError {
@@ -70,6 +72,9 @@ pub enum LoadError {
         /// What the server says.
         reason: String,
     },
+    /// A run with real nodes.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// Fewer files than connections.
     #[error(
         "{needed} open files are needed and {allowed} allowed: raise the limit with `ulimit -n {needed}`"

@@ -14,6 +14,7 @@ mod jobs;
 mod journal;
 mod node;
 mod nodes;
+mod overhead;
 mod process;
 mod report;
 mod restart;
@@ -44,6 +45,10 @@ pub struct Load {
     pub upload: Option<usize>,
     /// Nodes of a server that is killed and starts again.
     pub restart: Option<usize>,
+    /// Whether `up` is measured beside `simulate`.
+    pub overhead: bool,
+    /// The folder of the data sets.
+    pub data: Option<PathBuf>,
 }
 
 /// What takes the figures as they come.
@@ -73,7 +78,11 @@ impl Load {
             if let Some(nodes) = self.restart {
                 restart::measure(&mut bed(nodes).await?, say).await?;
             }
-            Ok(())
-        })
+            Ok::<_, LoadError>(())
+        })?;
+        if self.overhead {
+            overhead::measure(&self.program, self.data.as_deref(), say)?;
+        }
+        Ok(())
     }
 }

@@ -29,6 +29,9 @@ pub struct BenchServer {
     /// A server that is killed with so many nodes and 50 past runs, until it serves again
     #[arg(long, value_name = "NODES", num_args = 0..=1, default_missing_value = "1000")]
     pub restart: Option<usize>,
+    /// `commonweal up` beside `simulate`: a round's overhead (needs MNIST), and the start with 20 nodes
+    #[arg(long)]
+    pub overhead: bool,
 }
 
 impl BenchServer {
@@ -37,15 +40,15 @@ impl BenchServer {
     /// # Errors
     /// A server that does not start, a node that is not served.
     pub(super) fn run(&self, program: PathBuf, context: &Context) -> Result<Exit, Failure> {
-        let load = self.load(program);
+        let load = self.load(program, context.data_folder());
         context.console.line(HEADER);
         load.measure(&mut |figure| say(context, &figure))?;
         Ok(Exit::Success)
     }
 
-    fn load(&self, program: PathBuf) -> Load {
+    fn load(&self, program: PathBuf, data: Option<PathBuf>) -> Load {
         let asked = [self.nodes, self.round, self.upload, self.restart];
-        let all = asked.iter().all(Option::is_none);
+        let all = !self.overhead && asked.iter().all(Option::is_none);
         let or = |asked: Option<usize>, nodes| asked.or(all.then_some(nodes));
         Load {
             program,
@@ -53,6 +56,8 @@ impl BenchServer {
             round: or(self.round, 1000),
             upload: or(self.upload, 20),
             restart: or(self.restart, 1000),
+            overhead: self.overhead || all,
+            data,
         }
     }
 }
