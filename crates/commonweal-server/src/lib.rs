@@ -2,4 +2,5 @@
 
 pub mod config;
 pub mod exchange;
+pub mod runs;
 pub mod store;

@@ -93,6 +93,41 @@ impl Commits<'_> {
         self.read(run, sql).await
     }
 
+    /// The last commit of each stage of a run: what a node that was away may not have heard of.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn last_of_stages(&self, run: &str) -> Result<Vec<Commit>, StoreError> {
+        let sql = "SELECT * FROM commits WHERE number IN
+                   (SELECT MAX(number) FROM commits WHERE run = $1 GROUP BY stage) ORDER BY number";
+        self.read(run, sql).await
+    }
+
+    /// Whether a node is counted in the sum of a task.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn counts(
+        &self,
+        run: &str,
+        task: TaskId,
+        node: &ClientName,
+    ) -> Result<bool, StoreError> {
+        let Database::Sqlite(sqlite) = &self.0.database;
+        let found: sqlx::Result<Option<i64>> = sqlx::query_scalar(
+            "SELECT commits.number FROM commits JOIN counted ON counted.number = commits.number
+             WHERE run = $1 AND round = $2 AND stage = $3 AND attempt = $4 AND node = $5",
+        )
+        .bind(run)
+        .bind(task.round.cast_signed())
+        .bind(task.stage.word())
+        .bind(i64::from(task.attempt))
+        .bind(node.to_string())
+        .fetch_optional(&sqlite.readers)
+        .await;
+        Ok(self.0.database.told(found)?.is_some())
+    }
+
     /// The lines of a run's history, by round.
     ///
     /// # Errors

@@ -1,0 +1,186 @@
+//! What a run is built on: the questions that its schema raises, their answers, and the model that follows.
+//!
+//! The server has no rows. A blank source of the nodes' schema asks the same questions and takes the same shape as
+//! theirs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use commonweal_core::job::{ClassWeights, Job, Manifest, ModelKind};
+use commonweal_core::{
+    Digest, Known, Layout, Parameters, PrepareSpec, Prepared, Purpose, RunSpec, RunSpecError, Seed,
+};
+use commonweal_data::{
+    ApplyError, DataSchema, Dataset, FeaturesError, Preparation, Source, Target,
+};
+use commonweal_disk::model_file::{ModelFileError, parse_model};
+use commonweal_disk::{InputRecord, SourceError, complete};
+use commonweal_train::{Model, ModelError, instruction_set};
+
+/// A job, and the questions that it raises on data of a schema.
+#[derive(Debug)]
+pub(super) struct Questions {
+    blank: Source,
+    preparation: Preparation,
+}
+
+/// A run before its first round.
+#[derive(Debug)]
+pub(super) struct Foundation {
+    /// What the run is made of, once for each time that it is begun or gone on with.
+    known: Known,
+    layout: Arc<Layout>,
+    model: Option<Model>,
+    /// What the model takes in.
+    pub(super) input: InputRecord,
+}
+
+/// Why a job makes no run on these data.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FoundationError {
+    /// A data set that this version does not know.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The job's own words about the features are faulty.
+    #[error(transparent)]
+    Features(#[from] FeaturesError),
+    /// The answers do not fit the questions.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The model does not fit the data.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The job does not fit the data.
+    #[error(transparent)]
+    Run(#[from] RunSpecError),
+    /// The model to begin with is another.
+    #[error(transparent)]
+    Initial(#[from] ModelFileError),
+    /// Nobody told the model of a worker.
+    #[error(
+        "model.kind = \"external\" needs the model to begin with: submit it with the job, as safetensors"
+    )]
+    NoExternalModel,
+}
+
+impl Questions {
+    /// Those of `job` on data of `schema`.
+    ///
+    /// # Errors
+    /// The job's `[data]` is faulty.
+    pub(super) fn of(job: &Job, schema: &DataSchema) -> Result<Self, FoundationError> {
+        let section = complete(&job.data)?;
+        let blank = schema.blank(&section);
+        let preparation = Preparation::new(&blank, &section)?;
+        let preparation = match job.training.class_weights {
+            Some(ClassWeights::Balanced) => preparation.counting_classes(&blank),
+            Some(ClassWeights::Each(_)) | None => preparation,
+        };
+        Ok(Self { blank, preparation })
+    }
+
+    /// The columns to sum up; none if there is nothing to ask.
+    pub(super) fn spec(&self) -> Option<&PrepareSpec> {
+        Some(self.preparation.spec()).filter(|spec| !spec.columns.is_empty())
+    }
+
+    /// The run that follows from the answers.
+    ///
+    /// `prepared` is their record with the digest of its blob; none if nothing was asked.
+    ///
+    /// # Errors
+    /// [`FoundationError`].
+    pub(super) fn answered(
+        &self,
+        job: &Job,
+        manifest: &Manifest,
+        prepared: &Prepared,
+        blob: Option<Digest>,
+        initial: Option<&[u8]>,
+    ) -> Result<Foundation, FoundationError> {
+        let data = self.preparation.apply(&self.blank, prepared)?;
+        let input = InputRecord::of(&self.blank, &self.preparation, prepared, &data)?;
+        let known = Known {
+            manifest: manifest.digest(),
+            prepared: blob,
+            class_rows: self.class_rows(prepared, &data),
+            instruction_set: instruction_set().to_string(),
+        };
+        let (layout, model) = match (&job.model.kind, initial) {
+            (ModelKind::External, None) => return Err(FoundationError::NoExternalModel),
+            (ModelKind::External, Some(bytes)) => (external_layout(bytes)?, None),
+            _ => {
+                let model = Model::build(&job.model, &data.shape())?;
+                (Arc::clone(model.layout()), Some(model))
+            }
+        };
+        Ok(Foundation {
+            known,
+            layout,
+            model,
+            input,
+        })
+    }
+
+    /// Training rows of each class as `prepare` counted them, zeros where it did not; empty for a number.
+    fn class_rows(&self, prepared: &Prepared, data: &Dataset) -> Vec<u64> {
+        match data.shape().target {
+            Target::Value => Vec::new(),
+            Target::NextTokens(classes) | Target::Classes(classes) => self
+                .preparation
+                .class_rows(prepared)
+                .unwrap_or_else(|| vec![0; classes]),
+        }
+    }
+}
+
+impl Foundation {
+    /// Tensors of the model.
+    pub(super) fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// What the run is made of.
+    ///
+    /// # Errors
+    /// [`FoundationError::Run`].
+    pub(super) fn run_spec(&self, job: &Job) -> Result<RunSpec, FoundationError> {
+        Ok(RunSpec::of_job(job, self.known.clone())?)
+    }
+
+    /// The model to begin with: that of `initial`, or drawn from the job's seed.
+    ///
+    /// # Errors
+    /// [`FoundationError::Initial`].
+    pub(super) fn initial(
+        &self,
+        job: &Job,
+        initial: Option<&[u8]>,
+    ) -> Result<Parameters, FoundationError> {
+        match (initial, &self.model) {
+            (Some(bytes), _) => {
+                let path = Path::new("the submitted model");
+                Ok(parse_model(path, bytes, &self.layout)?)
+            }
+            (None, Some(model)) => {
+                let seed = Seed::from(job.seed).derive(Purpose::Initial, 0, None);
+                Ok(model.initial(&seed))
+            }
+            (None, None) => Err(FoundationError::NoExternalModel),
+        }
+    }
+}
+
+fn external_layout(_bytes: &[u8]) -> Result<Arc<Layout>, FoundationError> {
+    Err(FoundationError::NoExternalModel)
+}
+
+/// The record where every level, class and scale is declared.
+pub(super) fn nothing_asked(manifest: Digest, clients: u64) -> Prepared {
+    Prepared {
+        manifest,
+        clients,
+        rows: 0,
+        columns: Vec::new(),
+    }
+}

@@ -1,0 +1,231 @@
+//! The end of a run: the final model, the summary, and a word to every node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use commonweal_core::job::Threshold;
+use commonweal_core::{Digest, End, Run};
+use commonweal_disk::memory::peak_bytes;
+use commonweal_disk::model_file::save_model;
+use commonweal_disk::observer::{Event, Named};
+use commonweal_disk::record::{Ended, Expected, SeedSummary, Summary};
+use commonweal_disk::spread::Spread;
+use commonweal_train::instruction_set;
+use commonweal_wire::control::RunState;
+use commonweal_wire::proto::{Ending, RunOver, instruction};
+use tokio::task::spawn_blocking;
+
+use super::rounds::Track;
+use super::{Actor, Stop, json};
+use crate::runs::files;
+use crate::store::{Level, Note};
+
+impl Actor {
+    /// Stores the result and tells everybody.
+    pub(super) async fn finish(&mut self, track: &Track, end: End) -> Result<(), Stop> {
+        let model = self.put_file(&track.run).await?;
+        let summary = self.summary(track, end).await?;
+        let record = self.put_json(&summary).await?;
+        let id = self.record.id.clone();
+        for (name, digest) in [(files::MODEL, model), (files::SUMMARY, record)] {
+            self.insist(|| async { self.shared.store.files().set(&id, name, &digest).await })
+                .await?;
+        }
+        let events = json(&[finished(&summary)]);
+        let note = Note {
+            at_ms: self.shared.exchange.now_ms(),
+            events: &events,
+        };
+        let state = RunState::Finished;
+        self.insist(|| async {
+            self.shared
+                .store
+                .runs()
+                .set_state(&id, state, None, note)
+                .await
+        })
+        .await?;
+        self.record.state = state;
+        let shared_model = self.job.deployment.share_model.then_some(track.model);
+        self.tell_over(Ending::Finished, "", shared_model).await;
+        let text = format!("finished after {} rounds", track.run.round());
+        self.log(Level::Info, &text).await;
+        self.page.move_on();
+        Ok(())
+    }
+
+    /// Stores an end that is no result, and tells everybody.
+    pub(super) async fn end(&mut self, state: RunState, reason: &str) {
+        let id = self.record.id.clone();
+        let at_ms = self.shared.exchange.now_ms();
+        let note = Note { at_ms, events: &[] };
+        let ended = self
+            .insist(|| async {
+                self.shared
+                    .store
+                    .runs()
+                    .set_state(&id, state, Some(reason), note)
+                    .await
+            })
+            .await;
+        if ended.is_err() {
+            // The server ends, or the run is gone from the store: there is nobody to tell.
+            return;
+        }
+        let (ending, level) = match state {
+            RunState::Cancelled => (Ending::Cancelled, Level::Info),
+            _ => (Ending::Failed, Level::Error),
+        };
+        self.log(level, reason).await;
+        self.tell_over(ending, reason, None).await;
+        self.page.move_on();
+    }
+
+    /// Tells all nodes that were asked that nothing more will come.
+    async fn tell_over(&self, ending: Ending, reason: &str, model: Option<Digest>) {
+        let input = match model {
+            Some(_) => self.input_blob().await,
+            None => None,
+        };
+        for (node, _) in self.candidates.asked() {
+            let is_member = self.client(node).is_some();
+            let shared = |digest: Option<Digest>| {
+                let digest = digest.filter(|_| is_member);
+                digest.map(|digest| digest.as_bytes().to_vec())
+            };
+            let over = RunOver {
+                run: self.record.id.clone(),
+                ending: ending.into(),
+                reason: reason.to_owned(),
+                model: shared(model),
+                input: shared(input),
+            };
+            self.shared
+                .exchange
+                .send(node, instruction::Kind::RunOver(over));
+        }
+    }
+
+    async fn input_blob(&self) -> Option<Digest> {
+        let files = self.shared.store.files();
+        files
+            .find(&self.record.id, files::INPUT)
+            .await
+            .ok()
+            .flatten()
+    }
+
+    /// The final model as safetensors.
+    async fn put_file(&self, run: &Arc<Run>) -> Result<Digest, Stop> {
+        let (run, folder) = (Arc::clone(run), self.shared.store.folder().to_path_buf());
+        let written = spawn_blocking(move || {
+            let folder = tempfile::tempdir_in(folder).map_err(|error| error.to_string())?;
+            let path = folder.path().join(files::MODEL);
+            save_model(&path, run.model()).map_err(|error| error.to_string())?;
+            std::fs::read(&path).map_err(|error| error.to_string())
+        });
+        let written = written.await.map_err(|_| Stop::Stopping)?;
+        let bytes = Bytes::from(written.map_err(Stop::Failed)?);
+        self.insist(|| async { self.shared.store.blobs().put(bytes.clone()).await })
+            .await
+    }
+
+    async fn summary(&self, track: &Track, end: End) -> Result<Summary, Stop> {
+        let job = &self.job;
+        let judged = job
+            .expect
+            .as_ref()
+            .map_or(job.evaluation.metric, |expect| expect.metric);
+        let seed = SeedSummary {
+            seed: job.seed,
+            folder: String::new(),
+            rounds: track.run.round(),
+            abandoned: track.run.abandoned(),
+            ended: match end {
+                End::Reached | End::Patience => Ended::Stop,
+                End::Rounds | End::Abandoned => Ended::Rounds,
+            },
+            metrics: track.totals.metrics.clone(),
+            digest: track.digest.clone(),
+            seconds_train: track.totals.seconds_train,
+            seconds_evaluate: track.totals.seconds_evaluate,
+        };
+        let federated: BTreeMap<String, Spread> = seed
+            .metrics
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), Spread::of(vec![*value])?)))
+            .collect();
+        let waited_ms = self
+            .shared
+            .exchange
+            .now_ms()
+            .saturating_sub(self.record.submitted_at_ms);
+        Ok(Summary {
+            job: job.name.clone(),
+            manifest: self.manifest.digest().to_string(),
+            metric: judged.name().to_owned(),
+            higher_is_better: judged.higher_is_better(),
+            expected: self.expected(&federated),
+            federated,
+            baselines: Vec::new(),
+            clients: self
+                .population
+                .as_ref()
+                .map_or(0, |all| all.clients())
+                .into(),
+            train_rows: self.train_rows().await?,
+            test_rows: 0,
+            parameters: track.run.model().layout().len() as u64,
+            seconds: waited_ms as f64 / 1000.0,
+            peak_bytes: peak_bytes(),
+            instruction_set: instruction_set().to_string(),
+            threads: self.shared.workers,
+            model: files::MODEL.to_owned(),
+            digest: track.digest.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seeds: vec![seed],
+        })
+    }
+
+    fn expected(&self, federated: &BTreeMap<String, Spread>) -> Option<Expected> {
+        let expect = self.job.expect.as_ref()?;
+        let metric = expect.metric.name();
+        let mean = federated.get(metric).map_or(f64::NAN, |spread| spread.mean);
+        let (Threshold::AtLeast(bound) | Threshold::AtMost(bound)) = expect.threshold;
+        Some(Expected {
+            metric: metric.to_owned(),
+            bound,
+            met: expect.threshold.is_met(mean),
+        })
+    }
+
+    /// Rows that the nodes train on, as far as `prepare` asked.
+    async fn train_rows(&self) -> Result<u64, Stop> {
+        let Some(prepared) = self.record.prepared else {
+            return Ok(0);
+        };
+        let bytes = self
+            .insist(|| async { self.shared.store.blobs().fetch(&prepared).await })
+            .await?;
+        let prepared: Option<commonweal_core::Prepared> = serde_json::from_slice(&bytes).ok();
+        Ok(prepared.map_or(0, |prepared| prepared.rows))
+    }
+}
+
+/// The last event, as a simulation's.
+fn finished(summary: &Summary) -> Event {
+    let mean = |name: &str| summary.federated.get(name).map(|spread| spread.mean);
+    Event::Finished {
+        rounds: summary.seeds.first().map_or(0, |seed| seed.rounds),
+        metric: Named {
+            name: summary.metric.clone(),
+            value: mean(&summary.metric),
+        },
+        accuracy: mean(commonweal_core::MetricKind::Accuracy.name()),
+        loss: mean(commonweal_core::MetricKind::Loss.name()),
+        seconds: summary.seconds,
+        model: None,
+        digest: summary.digest.clone(),
+    }
+}
