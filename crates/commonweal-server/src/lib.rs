@@ -2,5 +2,5 @@
 
 pub mod config;
 pub mod exchange;
-pub mod runs;
+pub mod metrics;
 pub mod store;

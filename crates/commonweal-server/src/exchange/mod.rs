@@ -22,6 +22,7 @@ use commonweal_wire::proto::{PollAnswer, PollRequest, Statement, Working, instru
 use tokio::sync::{mpsc, oneshot};
 
 pub use clock::Clock;
+pub(crate) use clock::unix_ms;
 pub use event::NodeEvent;
 use node::{Node, Wake};
 pub use presence::Presence;
@@ -169,6 +170,17 @@ impl Exchange {
     pub fn parked_polls(&self) -> usize {
         let state = self.state();
         state.nodes.values().filter(|node| node.is_parked()).count()
+    }
+
+    /// Who polled in this process, and when last, in milliseconds since 1970.
+    #[must_use]
+    pub fn heard(&self) -> Vec<(ClientName, u64)> {
+        let now_ms = self.now_ms();
+        let state = self.state();
+        let nodes = state.nodes.iter();
+        let heard =
+            nodes.filter_map(|(name, node)| Some((name.clone(), node.contact.heard(now_ms)?)));
+        heard.collect()
     }
 
     /// Answers every poll at once from now on, so that the server can end.

@@ -89,6 +89,14 @@ impl Contact {
         Some(self.presence())
     }
 
+    /// When the node was last heard of, if it was in this process.
+    pub(super) fn heard(&self, now_ms: u64) -> Option<u64> {
+        match self.polls {
+            Polls::Waiting => Some(now_ms),
+            _ => self.last_ms.filter(|_| self.online_since_ms > 0),
+        }
+    }
+
     pub(super) fn presence(&self) -> Presence {
         let since_ms = self.last_ms.unwrap_or_default();
         match self.polls {

@@ -267,29 +267,20 @@ impl Staging {
         }
     }
 
-    /// The task is over: its reports are of no use.
-    pub(super) fn forget(&mut self, run: &str, task: TaskId, now_ms: u64) {
-        let is_of = |key: &ReportKey| key.run == run && key.task == task;
-        let keys: Vec<_> = self
+    /// The report is of no use: its task is over.
+    pub(super) fn forget(&mut self, key: &ReportKey, now_ms: u64) {
+        let successor = self
             .slots
-            .keys()
-            .filter(|key| is_of(key))
-            .cloned()
-            .collect();
-        for key in keys {
-            let successor = self
-                .slots
-                .get_mut(&key)
-                .and_then(|slot| slot.successor.take());
-            if let Some(successor) = successor {
-                self.effects
-                    .push_back(Effect::Lost(successor.ticket, Loss::Over));
-            }
-            self.take_back(&key, Loss::Over);
+            .get_mut(key)
+            .and_then(|slot| slot.successor.take());
+        if let Some(successor) = successor {
+            self.effects
+                .push_back(Effect::Lost(successor.ticket, Loss::Over));
         }
+        self.take_back(key, Loss::Over);
         for queue in [&mut self.waiting, &mut self.patient] {
             queue.retain(|waiting| {
-                let is_over = is_of(&waiting.key);
+                let is_over = waiting.key == *key;
                 if is_over {
                     self.effects
                         .push_back(Effect::Lost(waiting.ticket, Loss::Over));
@@ -297,7 +288,7 @@ impl Staging {
                 !is_over
             });
         }
-        self.slow.retain(|key| !is_of(key));
+        self.slow.remove(key);
         self.grant(now_ms);
     }
 

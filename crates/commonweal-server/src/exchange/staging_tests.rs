@@ -182,7 +182,9 @@ fn a_task_that_is_over_holds_no_memory() {
     let waiting = enter(&mut staging, "c", 40, 0);
     staging.rest(&key("b"), resting, partial(5), 0);
     granted(&mut staging);
-    staging.forget("digits-1", task(), 0);
+    for node in ["a", "b", "c"] {
+        staging.forget(&key(node), 0);
+    }
     assert_eq!(
         lost(&mut staging),
         [(filling, Loss::Over), (waiting, Loss::Over)]
@@ -210,7 +212,7 @@ enum Deed {
     Fold(u8),
     Release(u8),
     Leave(u8),
-    Forget,
+    Forget(u8),
     Pass(u64),
 }
 
@@ -221,7 +223,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         2 => (0..6u8).prop_map(Deed::Fold),
         2 => (0..6u8).prop_map(Deed::Release),
         1 => (0..6u8).prop_map(Deed::Leave),
-        1 => Just(Deed::Forget),
+        1 => (0..6u8).prop_map(Deed::Forget),
         2 => (0..5_000u64).prop_map(Deed::Pass),
     ];
     proptest::collection::vec(deed, 0..200)
@@ -246,7 +248,7 @@ proptest! {
                 Deed::Fold(n) => drop(staging.fold(&node(n), ticket(n), now_ms)),
                 Deed::Release(n) => staging.release(&node(n), ticket(n), now_ms),
                 Deed::Leave(n) => staging.leave(&node(n), ticket(n), now_ms),
-                Deed::Forget => staging.forget("digits-1", task(), now_ms),
+                Deed::Forget(n) => staging.forget(&node(n), now_ms),
                 Deed::Pass(ms) => {
                     now_ms += ms;
                     staging.tick(now_ms);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use commonweal_core::{Digest, Payload, TaskId};
+use commonweal_core::{Digest, Payload};
 use tokio::sync::oneshot;
 
 use super::Clock;
@@ -155,9 +155,9 @@ impl Uploads {
         Ok(upload)
     }
 
-    /// The task is over: its reports are dropped.
-    pub fn forget(&self, run: &str, task: TaskId) {
-        self.change(|staging, now_ms| staging.forget(run, task, now_ms));
+    /// The report is of no use: what is here of it is dropped.
+    pub fn forget(&self, key: &ReportKey) {
+        self.change(|staging, now_ms| staging.forget(key, now_ms));
     }
 
     /// Takes slots back in time. Ends never: the server's task.
@@ -347,7 +347,7 @@ impl Drop for Upload {
 
 #[cfg(test)]
 mod tests {
-    use commonweal_core::{ClientName, Stage, Step};
+    use commonweal_core::{ClientName, Stage, Step, TaskId};
 
     use super::*;
 
