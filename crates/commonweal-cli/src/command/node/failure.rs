@@ -1,6 +1,6 @@
 //! Why a node's command failed.
 
-use commonweal_client::{CallError, JoinError, NodeError, RequestError};
+use commonweal_client::{AgentError, CallError, JoinError, NodeError, RequestError};
 use commonweal_wire::JoinStringError;
 use thiserror::Error;
 
@@ -50,6 +50,12 @@ impl NodeFailure {
                     Exit::Usage
                 }
                 NodeError::Call(error) => exit_of(error),
+                NodeError::Agent(
+                    AgentError::TakenOver
+                    | AgentError::Revoked
+                    | AgentError::Unknown { .. }
+                    | AgentError::Protocol { .. },
+                ) => Exit::Refused,
                 _ => Exit::Failed,
             },
         }

@@ -4,6 +4,7 @@ mod consent;
 mod failure;
 mod join;
 mod look;
+mod run;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub struct Node {
 pub enum Action {
     /// Join a federation with the string that its administrator sent
     Join(join::Join),
+    /// Work: train what the owner allows, and send what passed the pipeline
+    Run(run::Run),
     /// List the runs that ask for this node's data
     Requests(consent::Requests),
     /// Tell in plain words what a run asks for
@@ -62,6 +65,7 @@ impl Node {
         let (dir, console) = (&self.dir, &context.console);
         match &self.action {
             Action::Join(action) => action.run(dir, console),
+            Action::Run(action) => action.run(dir, console),
             Action::Requests(action) => action.run(dir, console),
             Action::Show(action) => action.run(dir, console),
             Action::Approve(action) => action.run(dir, console),
