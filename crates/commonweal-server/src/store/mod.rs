@@ -17,6 +17,7 @@ mod row;
 mod run;
 mod verdict;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
@@ -60,7 +61,8 @@ impl Store {
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.to_path_buf();
         let made = spawn_blocking(move || create_private_folder(&path)).await;
-        made.map_err(|_| StoreError::Stopped)??;
+        let made = made.map_err(|_| StoreError::Stopped)?;
+        made.map_err(|source| StoreError::of_file(folder, source))?;
         let database = Database::open_sqlite(&folder.join(DATABASE)).await?;
         let blobs = Blobs::open(folder.join(BLOBS))?;
         Ok(Self {
@@ -151,12 +153,10 @@ impl Store {
 }
 
 /// Makes a folder that only its owner can look into. One that is there stays as it is.
-fn create_private_folder(folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn create_private_folder(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(folder)
-        .map_err(|source| StoreError::of_file(folder, source))
+    builder.create(folder)
 }
