@@ -4,4 +4,5 @@ pub mod authority;
 pub mod config;
 pub mod exchange;
 pub mod metrics;
+pub mod runs;
 pub mod store;
