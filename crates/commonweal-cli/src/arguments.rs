@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    bench, cancel, completions, data, download, evaluate, explain, export, job, login, logs, new,
-    node, plot, predict, report, reproduce, resume, runs, simulate, submit, watch,
+    bench, cancel, completions, config, data, download, evaluate, explain, export, job, login,
+    logs, new, node, plot, predict, report, reproduce, resume, runs, simulate, submit, watch,
 };
 use crate::exit;
 
@@ -81,6 +81,8 @@ pub enum Command {
     Data(data::Data),
     /// Explain and check job files
     Job(job::JobCommand),
+    /// Tell the settings of a server or a node, and where each is from
+    Config(config::Config),
     /// Be a site of a federation: join, decide, train, look
     Node(node::Node),
     /// Remember a server, and the key with which one is known to it

@@ -9,6 +9,7 @@ use commonweal_data::registry;
 use commonweal_data::table::SchemaError;
 use commonweal_disk::SourceError;
 use commonweal_disk::file::FileError;
+use commonweal_server::config::ConfigError;
 use commonweal_sim::checkpoint::CheckpointError;
 use commonweal_sim::{PredictError, RowsError, SimulationError};
 use serde::Serialize;
@@ -162,6 +163,9 @@ pub enum Failure {
     /// The server of `commonweal login`.
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// A server's settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A node's command.
     #[error(transparent)]
     Node(#[from] NodeFailure),
@@ -267,6 +271,7 @@ impl Failure {
             | Self::NoDataset { .. }
             | Self::Unfinished { .. }
             | Self::NoKeyGiven
+            | Self::Config(_)
             | Self::NoKey(_) => Exit::Usage,
         }
     }
@@ -320,6 +325,9 @@ impl Failure {
             Self::Unfinished { run } => {
                 Some(format!("`commonweal resume {}` finishes it", run.display()))
             }
+            Self::Config(_) => Some(
+                "`commonweal config explain` tells every setting, and where it is from".to_owned(),
+            ),
             Self::Remote(error) => error.next(),
             Self::Node(error) => error.next(),
             Self::RunFailed { run, .. } | Self::RunCancelled { run, .. } => Some(format!(

@@ -24,6 +24,7 @@ pub mod report;
 mod result_lines;
 pub mod row_numbers;
 pub mod run_record;
+pub mod server_flags;
 pub mod study_name;
 pub mod template;
 mod text_table;

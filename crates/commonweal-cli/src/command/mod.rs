@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod cancel;
 pub mod completions;
+pub mod config;
 pub mod data;
 pub mod download;
 pub mod evaluate;
@@ -47,6 +48,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
         Command::Report(command) => command.run(context),
         Command::Reproduce(command) => command.run(context),
         Command::Bench(command) => command.run(context),
+        Command::Config(command) => command.run(context),
         Command::Node(command) => command.run(context),
         Command::Login(command) => command.run(context),
         Command::Submit(command) => command.run(context),

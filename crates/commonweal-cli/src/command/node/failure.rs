@@ -1,6 +1,6 @@
 //! Why a node's command failed.
 
-use commonweal_client::{AgentError, CallError, JoinError, NodeError, RequestError};
+use commonweal_client::{AgentError, CallError, JoinError, NodeError, RequestError, SettingsError};
 use commonweal_wire::JoinStringError;
 use thiserror::Error;
 
@@ -23,6 +23,9 @@ pub enum NodeFailure {
         /// What was given.
         found: String,
     },
+    /// `node.toml` is not there, or faulty.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// The node did not join.
     #[error(transparent)]
     Join(#[from] JoinError),
@@ -35,7 +38,9 @@ impl NodeFailure {
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::String(_) | Self::NoConsent | Self::Accept { .. } => Exit::Usage,
+            Self::String(_) | Self::NoConsent | Self::Accept { .. } | Self::Settings(_) => {
+                Exit::Usage
+            }
             Self::Join(error) => match error {
                 JoinError::Token | JoinError::NameTaken { .. } => Exit::Refused,
                 JoinError::AlreadyJoined { .. } | JoinError::NoName | JoinError::NoConsent => {
