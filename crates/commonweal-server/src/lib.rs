@@ -1,5 +1,6 @@
 //! A federation's server.
 
+pub mod admin;
 pub mod authority;
 pub mod config;
 pub mod exchange;
