@@ -7,3 +7,8 @@ pub mod exchange;
 pub mod metrics;
 pub mod runs;
 pub mod store;
+
+mod door;
+mod server;
+
+pub use server::{Running, Server, StartError};

@@ -63,7 +63,7 @@ fn overtakes(later: &Kind, earlier: &Kind) -> bool {
     match later {
         Kind::Offer(offer) => matches!(earlier, Kind::Offer(first) if first.run == offer.run),
         Kind::Work(work) => {
-            let task = work.task.as_ref().and_then(|task| task.id.clone());
+            let task = work.task.as_ref().and_then(|task| task.id);
             is_of(&work.run, &task)
         }
         Kind::Cancel(cancel) => is_of(&cancel.run, &cancel.task),

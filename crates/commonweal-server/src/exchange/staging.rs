@@ -1,7 +1,7 @@
 //! Which uploads may take memory, and when one has to give it back: a state machine without sockets or clock.
 //!
 //! A report has a slot of its declared length before a byte of its body is read, and keeps it until it is folded: so
-//! all reports together never hold more than the budget. Slots go first come, first served. While somebody waits, a
+//! all reports together never hold more than the budget; one that is larger has all memory to itself. Slots go first come, first served. While somebody waits, a
 //! slot filled at less than a quarter of the usual rate is taken back, and its owner waits behind everybody else; so
 //! is the rest of an upload whose connection broke and that nobody resumes.
 
@@ -41,14 +41,9 @@ pub struct ReportKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Ticket(u64);
 
-/// Why an upload gets no slot, ever or now.
+/// The whole report is there and is being folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// Longer than the whole budget.
-    TooLarge,
-    /// The whole report is there and is being folded.
-    Folding,
-}
+pub(super) struct Folding;
 
 /// Why an upload has to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,17 +149,14 @@ impl Staging {
     /// An upload wants a slot: an effect grants it, now or later.
     ///
     /// # Errors
-    /// See [`Refused`].
+    /// [`Folding`].
     pub(super) fn enter(
         &mut self,
         key: ReportKey,
         length: u64,
         digest: Digest,
         now_ms: u64,
-    ) -> Result<Ticket, Refused> {
-        if length > self.budget_bytes {
-            return Err(Refused::TooLarge);
-        }
+    ) -> Result<Ticket, Folding> {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let entrant = Waiting {
@@ -176,7 +168,7 @@ impl Staging {
         match self.slots.get_mut(&entrant.key) {
             None => self.wait(entrant),
             Some(slot) => match slot.state {
-                SlotState::Folding => return Err(Refused::Folding),
+                SlotState::Folding => return Err(Folding),
                 SlotState::Resting { .. } => self.resume(entrant, now_ms),
                 SlotState::Filling { .. } | SlotState::Lost => {
                     if matches!(slot.state, SlotState::Filling { .. }) && slot.successor.is_none() {
@@ -393,8 +385,11 @@ impl Staging {
                 false => &mut self.waiting,
                 true => &mut self.patient,
             };
-            let free_bytes = self.budget_bytes - self.held_bytes;
-            let Some(first) = queue.pop_front_if(|first| first.length <= free_bytes) else {
+            let (held_bytes, most) = (self.held_bytes, self.budget_bytes);
+            let fits = |first: &mut Waiting| {
+                held_bytes == 0 || first.length <= most.saturating_sub(held_bytes)
+            };
+            let Some(first) = queue.pop_front_if(fits) else {
                 return;
             };
             if self.slots.contains_key(&first.key) {

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::Clock;
 use super::partial::Partial;
-use super::staging::{Effect, Loss, Refused, ReportKey, Staging, Ticket};
+use super::staging::{Effect, Folding, Loss, ReportKey, Staging, Ticket};
 
 /// How often slots are judged.
 const TICK: Duration = Duration::from_millis(250);
@@ -58,16 +58,6 @@ pub struct Held(#[expect(dead_code, reason = "gives the slot back when it is dro
 /// Why a report is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UploadError {
-    /// Longer than the whole budget.
-    #[error(
-        "the report has {found} bytes, and the server stages at most {most}: raise staging_mb on the server"
-    )]
-    TooLarge {
-        /// Its declared length.
-        found: u64,
-        /// The budget.
-        most: u64,
-    },
     /// The whole report is there and is being folded.
     #[error("the report has arrived whole and is being folded; ask for its state")]
     Folding,
@@ -103,7 +93,7 @@ pub enum UploadError {
 }
 
 impl Uploads {
-    /// No uploads yet; all together will hold at most `budget_bytes`.
+    /// No uploads yet; all together will hold at most `budget_bytes`, or one longer report.
     #[must_use]
     pub fn new(budget_bytes: u64, clock: Clock) -> Self {
         Self(Arc::new(Shared {
@@ -116,7 +106,7 @@ impl Uploads {
         }))
     }
 
-    /// The longest report that can ever be staged.
+    /// Bytes that all reports together may hold; a longer one is held alone.
     #[must_use]
     pub fn budget_bytes(&self) -> u64 {
         self.0.budget_bytes
@@ -173,13 +163,7 @@ impl Uploads {
         let now_ms = self.0.clock.passed_ms();
         let mut state = self.state();
         let entered = state.staging.enter(key.clone(), length, digest, now_ms);
-        let ticket = entered.map_err(|refused| match refused {
-            Refused::TooLarge => UploadError::TooLarge {
-                found: length,
-                most: self.0.budget_bytes,
-            },
-            Refused::Folding => UploadError::Folding,
-        })?;
+        let ticket = entered.map_err(|Folding| UploadError::Folding)?;
         let (granted, waiting) = oneshot::channel();
         let (loss, lost) = oneshot::channel();
         let calls = Calls {
