@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
     bench, cancel, completions, config, data, download, evaluate, explain, export, job, login,
-    logs, new, node, plot, predict, report, reproduce, resume, runs, simulate, submit, watch,
+    logs, new, node, plot, predict, report, reproduce, resume, runs, serve, server, simulate,
+    submit, up, watch,
 };
 use crate::exit;
 
@@ -81,6 +82,12 @@ pub enum Command {
     Data(data::Data),
     /// Explain and check job files
     Job(job::JobCommand),
+    /// Deploy a job on this machine: a server, and a node for each of its clients
+    Up(up::Up),
+    /// Be a federation's server
+    Serve(Box<serve::Serve>),
+    /// Administer a server on its machine: invite nodes, make keys, look, back up
+    Server(server::Server),
     /// Tell the settings of a server or a node, and where each is from
     Config(config::Config),
     /// Be a site of a federation: join, decide, train, look

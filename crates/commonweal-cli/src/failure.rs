@@ -18,10 +18,12 @@ use thiserror::Error;
 use crate::bench::WatchError;
 use crate::bench::server::LoadError;
 use crate::command::node::NodeFailure;
+use crate::command::server::ServerFailure;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::nearest::nearest;
 use crate::remote::RemoteError;
+use crate::up::UpError;
 
 /// Why a command failed.
 #[derive(Debug, Error)]
@@ -163,6 +165,12 @@ pub enum Failure {
     /// The server of `commonweal login`.
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// A server, or an administrator's command.
+    #[error(transparent)]
+    Server(#[from] ServerFailure),
+    /// A federation of processes.
+    #[error(transparent)]
+    Up(#[from] UpError),
     /// A server's settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -251,6 +259,8 @@ impl Failure {
             },
             Self::Remote(error) => error.exit(),
             Self::Node(error) => error.exit(),
+            Self::Server(error) => error.exit(),
+            Self::Up(error) => error.exit(),
             Self::RunFailed { .. } | Self::RunCancelled { .. } => Exit::Abandoned,
             Self::File(_) | Self::Signal(_) | Self::Record { .. } | Self::StandardInput(_) => {
                 Exit::Failed
@@ -330,6 +340,8 @@ impl Failure {
             ),
             Self::Remote(error) => error.next(),
             Self::Node(error) => error.next(),
+            Self::Server(error) => error.next(),
+            Self::Up(error) => error.next(),
             Self::RunFailed { run, .. } | Self::RunCancelled { run, .. } => Some(format!(
                 "`commonweal logs {run}` tells what happened; `commonweal resume {run}` goes on"
             )),

@@ -25,11 +25,13 @@ mod result_lines;
 pub mod row_numbers;
 pub mod run_record;
 pub mod server_flags;
+mod serving;
 pub mod study_name;
 pub mod template;
 mod text_table;
 mod time_text;
 mod training;
+pub mod up;
 
 use std::ffi::OsString;
 

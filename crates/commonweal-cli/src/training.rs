@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use commonweal_disk::DataPlaces;
 use commonweal_disk::folder::RunFolder;
-use commonweal_sim::{Ending, Environment, Finished, Simulation};
+use commonweal_disk::record::Summary;
+use commonweal_sim::{Ending, Environment, Simulation};
 
 use crate::console::Console;
 use crate::context::Context;
@@ -56,7 +57,12 @@ pub(crate) fn run(
                 .as_deref()
                 .and_then(|folder| report(console, folder));
             progress.conclude();
-            print(console, &finished, report.as_deref());
+            print(
+                console,
+                &finished.summary,
+                finished.folder.as_deref(),
+                report.as_deref(),
+            );
             Ok(Exit::Success)
         }
         Ending::Interrupted { folder, round } => {
@@ -89,14 +95,14 @@ pub(crate) fn report(console: &Console, folder: &Path) -> Option<PathBuf> {
 }
 
 /// The result, and what can be done with it.
-fn print(console: &Console, finished: &Finished, report: Option<&Path>) {
-    result_lines::print(
-        console,
-        &finished.summary,
-        finished.folder.as_deref(),
-        report,
-    );
-    let Some(folder) = &finished.folder else {
+pub(crate) fn print(
+    console: &Console,
+    summary: &Summary,
+    folder: Option<&Path>,
+    report: Option<&Path>,
+) {
+    result_lines::print(console, summary, folder, report);
+    let Some(folder) = folder else {
         return;
     };
     let folder = folder.display();

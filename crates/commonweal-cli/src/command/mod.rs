@@ -20,8 +20,11 @@ pub mod report;
 pub mod reproduce;
 pub mod resume;
 pub mod runs;
+pub mod serve;
+pub mod server;
 pub mod simulate;
 pub mod submit;
+pub mod up;
 pub mod watch;
 
 use crate::arguments::Command;
@@ -48,6 +51,9 @@ pub fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
         Command::Report(command) => command.run(context),
         Command::Reproduce(command) => command.run(context),
         Command::Bench(command) => command.run(context),
+        Command::Up(command) => command.run(context),
+        Command::Serve(command) => command.run(context),
+        Command::Server(command) => command.run(context),
         Command::Config(command) => command.run(context),
         Command::Node(command) => command.run(context),
         Command::Login(command) => command.run(context),
