@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use commonweal_core::Digest;
 use commonweal_wire::control::{
     ApiError, Events, Explanation, Identity, LogLines, NodeInfo, RunInfo, Submission,
 };
@@ -36,13 +37,19 @@ pub(super) struct Caller {
 pub(super) struct Denied(ApiError);
 
 impl Caller {
-    /// The holder of the key in `headers`.
-    pub(super) fn of(door: &Door, headers: &HeaderMap) -> Result<Self, Denied> {
+    /// The holder of the key in `headers`; one that was made a moment ago by another process is known to the store
+    /// alone.
+    pub(super) async fn of(door: &Door, headers: &HeaderMap) -> Result<Self, Denied> {
         let value = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
         let secret = value.and_then(|value| value.strip_prefix("Bearer "));
-        let key = secret.and_then(|secret| door.register.holder(secret.trim()));
+        let secret = secret.map(str::trim);
+        let mut key = secret.and_then(|secret| door.register.holder(secret));
+        if let (None, Some(secret)) = (&key, secret) {
+            let digest = Digest::of(secret.as_bytes());
+            key = door.store.keys().by_digest(&digest).await?;
+        }
         match key {
             Some(key) => Ok(Self {
                 name: key.name,
@@ -85,7 +92,7 @@ impl FromRequestParts<Arc<Door>> for Caller {
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Denied> {
-        let caller = Self::of(door, &parts.headers)?;
+        let caller = Self::of(door, &parts.headers).await?;
         if let Some(Extension(peer)) = parts.extensions.get::<Peer>().map(Extension) {
             door.know(peer);
         }

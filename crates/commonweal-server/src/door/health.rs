@@ -56,7 +56,7 @@ pub(super) async fn metrics(
     headers: HeaderMap,
 ) -> Result<String, Denied> {
     if !peer.address.is_loopback() {
-        Caller::of(&door, &headers)?;
+        Caller::of(&door, &headers).await?;
     }
     let mut page = Page::default();
     counters(&door, &mut page);
