@@ -61,6 +61,17 @@ pub struct Retention {
     pub every: Option<u64>,
 }
 
+impl Retention {
+    /// Whether the model of `round` stays, where `committed` is the last round that changed the model and `best` the
+    /// round of the best one so far.
+    #[must_use]
+    pub fn is_kept(&self, round: u64, committed: u64, best: Option<u64>) -> bool {
+        round.saturating_add(self.last) > committed
+            || (self.best && best == Some(round))
+            || self.every.is_some_and(|every| round.is_multiple_of(every))
+    }
+}
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -536,6 +547,17 @@ mod tests {
             assert_eq!(refusal(file), expected);
         }
         assert!(refusal("listen =").starts_with("server.toml:1: "));
+    }
+
+    #[test]
+    fn the_last_two_models_the_best_and_every_fourth_stay() {
+        let retention = Retention {
+            last: 2,
+            best: true,
+            every: Some(4),
+        };
+        let kept = (1..=10).filter(|round| retention.is_kept(*round, 10, Some(6)));
+        assert_eq!(kept.collect::<Vec<_>>(), [4, 6, 8, 9, 10]);
     }
 
     #[test]

@@ -187,6 +187,24 @@ impl Blobs {
         }
     }
 
+    /// Removes a blob, unless it was put and waits to be named; says whether it was there and went.
+    pub(super) fn remove_unclaimed(&self, digest: &Digest) -> Result<bool, StoreError> {
+        // Held until the file is gone: whoever puts the blob in between says so first, and then finds it missing.
+        let unclaimed = self
+            .unclaimed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if unclaimed.contains_key(digest) {
+            return Ok(false);
+        }
+        let path = self.folder.join(file_name(digest));
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(StoreError::of_file(&path, error)),
+        }
+    }
+
     fn blame(&self, digest: &Digest, error: object_store::Error) -> StoreError {
         match error {
             object_store::Error::NotFound { .. } => StoreError::NoBlob { digest: *digest },
@@ -222,9 +240,13 @@ impl BlobReader {
     }
 }
 
-/// The file is called by the 64 digits.
+/// A blob's file is called by the digest's 64 digits.
+pub(super) fn file_name(digest: &Digest) -> String {
+    digest.to_string().trim_start_matches("sha256:").to_owned()
+}
+
 fn location(digest: &Digest) -> Location {
-    Location::from(digest.to_string().trim_start_matches("sha256:"))
+    Location::from(file_name(digest))
 }
 
 /// The operating system's error, wherever the object store has put it.

@@ -73,6 +73,15 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// Another server serves this data directory.
+    #[error(
+        "a server is running on {} already: stop that one first, or choose another folder with `--data-dir FOLDER`",
+        path.display()
+    )]
+    Served {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// Something that must be there is not.
     #[error("there is no {noun} {name:?}")]
     Missing {

@@ -5,6 +5,7 @@
 
 mod blob;
 mod commit;
+mod copy;
 mod database;
 mod error;
 mod event;
@@ -12,7 +13,9 @@ mod file;
 mod invitation;
 mod key;
 mod line;
+mod lock;
 mod node;
+mod retain;
 mod row;
 mod run;
 mod verdict;
@@ -32,6 +35,7 @@ pub use file::Files;
 pub use invitation::{Enrolment, Invitation, Invitations, JoinError};
 pub use key::{ApiKey, Keys, Role};
 pub use line::{Level, Lines};
+pub use lock::ServerLock;
 pub use node::{Node, NodeState, Nodes};
 pub use run::{NewRun, Note, Run, Runs};
 pub use verdict::{Verdict, VerdictKind, Verdicts};
@@ -51,7 +55,7 @@ pub struct Store {
 
 /// Differs from an earlier one if another process has written in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp(i64);
+pub struct Stamp((u64, i64));
 
 impl Store {
     /// Opens the store in `folder`; makes both, for this user alone, where there is none.
@@ -83,7 +87,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn stamp(&self) -> Result<Stamp, StoreError> {
-        self.database.data_version().await.map(Stamp)
+        self.database.stamp().await.map(Stamp)
     }
 
     /// Closes the database once all that is under way is done.

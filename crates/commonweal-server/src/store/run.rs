@@ -16,7 +16,7 @@ pub struct NewRun {
     pub job_name: String,
     /// The job file.
     pub job: String,
-    /// Digest of its manifest.
+    /// Digest of its manifest, which is a blob.
     pub manifest: Digest,
     /// Name of the key that submitted it.
     pub submitter: String,
@@ -35,7 +35,7 @@ pub struct Run {
     pub job_name: String,
     /// The job file.
     pub job: String,
-    /// Digest of its manifest.
+    /// Digest of its manifest, which is a blob.
     pub manifest: Digest,
     /// Name of the key that submitted it.
     pub submitter: String,
