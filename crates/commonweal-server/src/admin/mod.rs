@@ -2,6 +2,7 @@
 //!
 //! A running server takes up what changed here within a second.
 
+mod backup;
 mod sites;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::store::{
     ApiKey, Invitation, Invitations, Keys, Node, NodeState, Nodes, Role, Store, StoreError,
 };
 
+pub use backup::{BackupError, BackupSummary, restore};
 pub use sites::{SitesError, read_sites};
 
 /// What an administrator's commands work on.
