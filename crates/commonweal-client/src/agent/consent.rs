@@ -49,14 +49,32 @@ impl Agent {
         Ok(())
     }
 
-    fn tell_again(&mut self, request: Request) -> Result<(), AgentError> {
+    fn tell_again(&mut self, mut request: Request) -> Result<(), AgentError> {
         if request.ended.is_some() {
-            return Ok(());
+            request.told = false;
+            return self.revive(request);
         }
         let run = request.run.clone();
         if let Some(known) = self.runs.get_mut(&run) {
             known.told = None;
         }
+        self.look_at(request)
+    }
+
+    /// A task has come of a run that was over: somebody resumed it. The owner's word holds for its manifest.
+    pub(super) fn work_again(&mut self, run: &str, manifest: Digest) -> Result<(), AgentError> {
+        match self.shared.requests.find(run) {
+            Ok(request) if request.ended.is_some() && request.manifest == manifest => {
+                self.revive(request)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn revive(&mut self, mut request: Request) -> Result<(), AgentError> {
+        tracing::info!(run = request.run, "the run goes on");
+        request.ended = None;
+        self.shared.requests.write(&request)?;
         self.look_at(request)
     }
 

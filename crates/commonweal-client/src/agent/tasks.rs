@@ -17,6 +17,9 @@ impl Agent {
     /// A task has come, perhaps again.
     pub(super) fn assigned(&mut self, assignment: Assignment) -> Result<(), AgentError> {
         let (run, task) = (assignment.run.clone(), assignment.id());
+        if !self.runs.contains_key(&run) {
+            self.work_again(&run, assignment.task.manifest)?;
+        }
         // A run has one round open: what is left of another is of no use any more.
         self.cancel(&run, |own| own != task);
         if let Some(kept) = self.kept.get_mut(&(run.clone(), task)) {
