@@ -91,8 +91,9 @@ pub enum DataSchemaError {
     },
     /// Nothing to learn from, or too much.
     #[error(
-        "a schema of data has from 1 to {} values an example",
-        DataSchema::MAX_WIDTH
+        "a schema of data has from 1 to {} values an example, of at most {} features",
+        DataSchema::MAX_WIDTH,
+        DataSchema::MAX_FEATURES
     )]
     Width,
     /// Two columns of one name.
@@ -115,8 +116,12 @@ pub enum DataSchemaError {
 }
 
 impl DataSchema {
-    /// Most values that an example may have: columns of a table before encoding, pixels, characters.
-    pub const MAX_WIDTH: usize = 1 << 24;
+    /// Most values that an example of a peer's may have: columns of a table before encoding, pixels, characters.
+    /// Models grow with it.
+    pub const MAX_WIDTH: usize = 1 << 20;
+
+    /// Most features, of each of which a question may be asked: columns, channels.
+    pub const MAX_FEATURES: usize = 1 << 16;
 
     /// The schema of `source`.
     pub fn of(source: &Source) -> Self {
@@ -275,7 +280,7 @@ impl TryFrom<Form> for DataSchema {
     fn try_from(form: Form) -> Result<Self, DataSchemaError> {
         match &form {
             Form::Table { columns, label } => {
-                expect_width(&[columns.len()])?;
+                expect_width(&[columns.len()], columns.len())?;
                 let label = label.as_ref().map(|label| &label.name);
                 let mut seen = BTreeSet::new();
                 for name in columns.iter().map(|column| &column.name).chain(label) {
@@ -286,19 +291,19 @@ impl TryFrom<Form> for DataSchema {
                 }
             }
             Form::Images { shape, scale, .. } => {
-                expect_width(shape)?;
+                expect_width(shape, shape.first().copied().unwrap_or(1))?;
                 if !scale.is_finite() {
                     return Err(DataSchemaError::Scale);
                 }
             }
             Form::Floats { shape, names, .. } => {
-                expect_width(shape)?;
                 let (expected, found) = (shape.last().copied().unwrap_or(1), names.len());
+                expect_width(shape, expected)?;
                 if found != 0 && found != expected {
                     return Err(DataSchemaError::Names { expected, found });
                 }
             }
-            Form::Text { length } => expect_width(&[*length])?,
+            Form::Text { length } => expect_width(&[*length], 1)?,
         }
         Ok(Self(form))
     }
@@ -310,12 +315,12 @@ impl From<DataSchema> for Form {
     }
 }
 
-fn expect_width(shape: &[usize]) -> Result<(), DataSchemaError> {
+fn expect_width(shape: &[usize], features: usize) -> Result<(), DataSchemaError> {
     let width = shape
         .iter()
         .try_fold(1_usize, |width, &size| width.checked_mul(size));
     match width {
-        Some(1..=DataSchema::MAX_WIDTH) => Ok(()),
+        Some(1..=DataSchema::MAX_WIDTH) if features <= DataSchema::MAX_FEATURES => Ok(()),
         _ => Err(DataSchemaError::Width),
     }
 }
@@ -432,7 +437,7 @@ mod tests {
             table(twice),
             DataSchemaError::DuplicateColumn { .. }
         ));
-        for shape in ["[0]", "[4294967296,4294967296]", "[16777217]"] {
+        for shape in ["[0]", "[4294967296,4294967296]", "[1048577]", "[65537,1]"] {
             let images = format!(
                 "{{\"kind\":\"images\",\"shape\":{shape},\"scale\":1.0,\"target\":\"class\"}}"
             );
