@@ -24,6 +24,8 @@ pub(crate) struct Assignment {
     pub(crate) task: Task,
     /// The blob of the model's values; none for a task that needs none.
     pub(crate) model: Option<Digest>,
+    /// The blob of what `prepare` found; none if nothing was asked.
+    pub(crate) prepared: Option<Digest>,
     /// The sum in which the report will be counted.
     pub(crate) accumulator: String,
 }
@@ -105,8 +107,8 @@ impl Assignment {
 
     async fn needs(&self, shared: &Shared, is_fitted: bool) -> Result<Needs, AssignmentError> {
         let blobs = shared.blobs();
-        let prepared = match self.task.prepared {
-            Some(digest) if !is_fitted => Some(blobs.prepared(&digest).await?),
+        let prepared = match (self.task.prepared, self.prepared) {
+            (Some(found), Some(blob)) if !is_fitted => Some(blobs.prepared(&blob, &found).await?),
             _ => None,
         };
         let longest = 4 * Layout::MAX_LEN;

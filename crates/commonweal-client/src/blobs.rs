@@ -26,33 +26,7 @@ impl Blobs<'_> {
         digest: &Digest,
         longest: usize,
     ) -> Result<Vec<u8>, CallError> {
-        self.fetch(digest, longest, |bytes| Digest::of(bytes) == *digest)
-            .await
-    }
-
-    /// A manifest.
-    pub(crate) async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>, CallError> {
-        self.bytes(digest, LONGEST_TEXT).await
-    }
-
-    /// What `prepare` found, known by the digest of what it says.
-    pub(crate) async fn prepared(&self, digest: &Digest) -> Result<Prepared, CallError> {
-        let parse = |bytes: &[u8]| {
-            let prepared: Prepared = serde_json::from_slice(bytes).ok()?;
-            (prepared.digest() == *digest).then_some(prepared)
-        };
-        let bytes = self
-            .fetch(digest, LONGEST_TEXT, |bytes| parse(bytes).is_some())
-            .await?;
-        parse(&bytes).ok_or(CallError::OtherBytes { digest: *digest })
-    }
-
-    async fn fetch(
-        &self,
-        digest: &Digest,
-        longest: usize,
-        is_right: impl Fn(&[u8]) -> bool,
-    ) -> Result<Vec<u8>, CallError> {
+        let is_right = |bytes: &[u8]| Digest::of(bytes) == *digest;
         if let Some(bytes) = self.cache.read(digest) {
             if is_right(&bytes) {
                 return Ok(bytes);
@@ -67,6 +41,24 @@ impl Blobs<'_> {
             tracing::warn!("the cache cannot be written: {error}");
         }
         Ok(bytes.into())
+    }
+
+    /// A manifest.
+    pub(crate) async fn manifest(&self, digest: &Digest) -> Result<Vec<u8>, CallError> {
+        self.bytes(digest, LONGEST_TEXT).await
+    }
+
+    /// What `prepare` found: a blob that says what the tasks are bound to.
+    pub(crate) async fn prepared(
+        &self,
+        blob: &Digest,
+        found: &Digest,
+    ) -> Result<Prepared, CallError> {
+        let bytes = self.bytes(blob, LONGEST_TEXT).await?;
+        let prepared: Option<Prepared> = serde_json::from_slice(&bytes).ok();
+        prepared
+            .filter(|prepared| prepared.digest() == *found)
+            .ok_or(CallError::OtherBytes { digest: *found })
     }
 
     /// Goes on where a download broke off.

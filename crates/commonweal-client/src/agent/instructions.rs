@@ -134,17 +134,18 @@ impl Agent {
 fn assignment(work: &proto::Work, now: commonweal_core::Time) -> Result<Assignment, TaskError> {
     let wrong = |field| TaskError { field };
     let task = to_task(work.task.as_ref().ok_or(wrong("task"))?, now)?;
-    let model = match &work.model {
+    let blob = |bytes: &Option<Vec<u8>>, field| match bytes {
         Some(bytes) => {
-            let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong("model"))?;
-            Some(Digest::from_bytes(bytes))
+            let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong(field))?;
+            Ok(Some(Digest::from_bytes(bytes)))
         }
-        None => None,
+        None => Ok(None),
     };
     Ok(Assignment {
         run: work.run.clone(),
         task,
-        model,
+        model: blob(&work.model, "model")?,
+        prepared: blob(&work.prepared, "prepared")?,
         accumulator: work.accumulator.clone(),
     })
 }

@@ -153,6 +153,10 @@ impl Actor {
             task: Some(task),
             model: desk.terms.model.map(|digest| digest.as_bytes().to_vec()),
             accumulator: desk.accumulator.clone(),
+            prepared: self
+                .record
+                .prepared
+                .map(|digest| digest.as_bytes().to_vec()),
         };
         self.shared
             .exchange
