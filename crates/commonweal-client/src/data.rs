@@ -14,7 +14,7 @@ use commonweal_data::{
     DataSchema, FeaturesError, Partition, PartitionError, Preparation, ReadError, Source,
 };
 use commonweal_disk::file::{FileError, read_text};
-use commonweal_disk::{DataPlaces, SourceError, complete, read_renamed};
+use commonweal_disk::{DataPlaces, ShareError, SourceError, complete, read_renamed, share};
 use commonweal_wire::proto::UnfitCode;
 
 use crate::request::{Unfit, unfit_word};
@@ -25,9 +25,12 @@ use crate::settings::{DataFiles, DataPlace, Settings};
 pub(crate) struct OwnData {
     pub(crate) source: Source,
     pub(crate) preparation: Preparation,
+    /// Of this node alone.
     partition: Partition,
-    client: ClientIndex,
 }
+
+/// The only client of a partition of one.
+const SELF: ClientIndex = ClientIndex(0);
 
 /// Why a data set does not serve a job.
 #[derive(Debug, thiserror::Error)]
@@ -53,13 +56,13 @@ pub enum DataError {
         /// What is wrong.
         source: JobErrors,
     },
-    /// No such client.
-    #[error("[data.{name}] share.client: the simulation has no client {client:?}")]
-    NoClient {
+    /// The simulation has no such client.
+    #[error("[data.{name}] share.client: {source}")]
+    Share {
         /// The data set.
         name: String,
-        /// The client.
-        client: String,
+        /// What is wrong.
+        source: ShareError,
     },
     /// The files cannot be read.
     #[error("data set {name:?}: {source}")]
@@ -123,17 +126,17 @@ impl OwnData {
 
     /// Rows to learn from.
     pub(crate) fn train(&self) -> Cow<'_, [u32]> {
-        self.partition.train(self.client)
+        self.partition.train(SELF)
     }
 
     /// Rows to be tested on.
     pub(crate) fn test(&self) -> &[u32] {
-        self.partition.test(self.client)
+        self.partition.test(SELF)
     }
 
     /// All rows that nobody trains on.
     pub(crate) fn held_out(&self) -> Cow<'_, [u32]> {
-        self.partition.held_out(self.client)
+        self.partition.held_out(SELF)
     }
 }
 
@@ -171,7 +174,7 @@ impl Opening<'_> {
         let root = Seed::from(self.job.seed);
         let partition = Partition::alone(source.roster(), &section, &root, node);
         let partition = partition.map_err(|source| self.partition(source))?;
-        self.finish(source, &section, partition, ClientIndex(0))
+        self.finish(source, &section, partition)
     }
 
     fn share(&self, path: &Path, client: &ClientName) -> Result<OwnData, DataError> {
@@ -180,26 +183,27 @@ impl Opening<'_> {
             path: path.to_path_buf(),
             source,
         })?;
-        // Where the rows lie is the simulation's to say; how they are read is the job's that was approved.
-        let section = Data {
-            source: dealt.data.source.clone(),
-            files: dealt.data.files.clone(),
-            ..self.job.data.clone()
+        // Where the rows lie, and who has which, is the simulation's to say; how they are read, the approved job's.
+        let job = Job {
+            data: Data {
+                source: dealt.data.source,
+                files: dealt.data.files,
+                ..self.job.data.clone()
+            },
+            simulation: dealt.simulation,
+            ..self.job.clone()
         };
-        let section = complete(&section).map_err(|error| self.source(error))?;
+        let section = complete(&job.data).map_err(|error| self.source(error))?;
         let places = places(path.parent().unwrap_or(Path::new("")));
-        let source =
-            read_renamed(&section, &places, &[].into()).map_err(|error| self.source(error))?;
-        let root = Seed::from(self.job.seed);
-        let partition = Partition::simulated(source.roster(), &dealt.simulation, &section, &root);
-        let partition = partition.map_err(|source| self.partition(source))?;
-        let mut clients = partition.population().indices();
-        let index = clients.find(|&index| partition.name(index) == *client);
-        let index = index.ok_or_else(|| DataError::NoClient {
-            name: self.name.to_owned(),
-            client: client.to_string(),
+        let share = share(&job, client, &places).map_err(|error| match error {
+            ShareError::Source(source) => self.source(source),
+            ShareError::Partition(source) => self.partition(source),
+            source => DataError::Share {
+                name: self.name.to_owned(),
+                source,
+            },
         })?;
-        self.finish(source, &section, partition, index)
+        self.finish(share.source, &section, share.partition)
     }
 
     fn finish(
@@ -207,7 +211,6 @@ impl Opening<'_> {
         source: Source,
         section: &Data,
         partition: Partition,
-        client: ClientIndex,
     ) -> Result<OwnData, DataError> {
         let preparation =
             Preparation::new(&source, section).map_err(|source| DataError::Features {
@@ -222,7 +225,6 @@ impl Opening<'_> {
             source,
             preparation,
             partition,
-            client,
         })
     }
 
@@ -270,7 +272,7 @@ impl DataError {
 
     fn facts(&self) -> (UnfitCode, Option<&str>, u64) {
         match self {
-            Self::NoDataSet { .. } | Self::Job { .. } | Self::NoClient { .. } => {
+            Self::NoDataSet { .. } | Self::Job { .. } | Self::Share { .. } => {
                 (UnfitCode::NoDataSet, None, 0)
             }
             Self::Partition {

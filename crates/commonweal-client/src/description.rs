@@ -173,7 +173,7 @@ fn leaves(job: &Job) -> Vec<String> {
     leaves
 }
 
-fn protections(job: &Job) -> String {
+pub(crate) fn protections(job: &Job) -> String {
     let sight = match job.strategy.aggregator {
         AggregatorSpec::Mean => {
             "the server sees this node's update before it adds it to the others'"
@@ -228,6 +228,7 @@ mod tests {
             asked_at_ms: 0,
             decision: Decision::Waiting,
             told: false,
+            prepared: None,
             ended: None,
         };
         let text = Description::of(&request, &job).to_string();

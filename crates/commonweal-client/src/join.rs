@@ -327,6 +327,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::scripted::{Identity, Scripted};
+    use crate::trust::Unverified;
 
     #[test]
     fn a_first_settings_file_says_what_the_owner_decided() {
@@ -342,6 +344,118 @@ mod tests {
             let settings = Settings::parse(&template(&consent), Path::new("node.toml")).unwrap();
             assert_eq!(settings.accept, accept);
             assert_eq!(settings.smallest_cohort, 4);
+        }
+    }
+
+    fn how(server: &Scripted) -> Join {
+        Join {
+            string: server.invitation(),
+            name: Some("hospital-a".to_owned()),
+            ca_file: None,
+            consent: Some(Consent {
+                accept: Accept::Ask,
+                smallest_cohort: 3,
+            }),
+        }
+    }
+
+    fn folder() -> (tempfile::TempDir, NodeFolder) {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = NodeFolder::at(temporary.path().join("node"));
+        (temporary, folder)
+    }
+
+    #[test]
+    fn a_node_joins_once_and_needs_the_invitation_never_again() {
+        let server = Scripted::start();
+        let (_temporary, folder) = folder();
+        let joined = join(&folder, how(&server)).unwrap();
+        assert_eq!(joined.name, "hospital-a");
+        assert_eq!(joined.authority, Some(server.authority.to_string()));
+        let (membership, key) = Membership::read(&folder).unwrap();
+        assert_eq!(membership.url, server.url);
+        assert_eq!(joined.fingerprint, key.public().id().to_string());
+        {
+            let script = server.script();
+            let [request] = &script.joins[..] else {
+                panic!("joins once");
+            };
+            assert_eq!(request.token, [9; 32]);
+            assert_eq!(request.public_key, key.public().to_bytes());
+        }
+        let token = commonweal_wire::Token::from_bytes([9; 32]);
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            assert!(!bytes.windows(32).any(|window| window == token.as_bytes()));
+        }
+        let again = join(&folder, how(&server)).unwrap_err();
+        assert!(matches!(again, JoinError::AlreadyJoined { .. }), "{again}");
+        let lines = Record::of(&folder).verify().unwrap();
+        assert!(matches!(
+            lines[..],
+            [crate::record::RecordLine {
+                entry: RecordEntry::Joined { .. },
+                ..
+            }]
+        ));
+    }
+
+    #[test]
+    fn another_federations_server_is_told_from_a_proxy_that_looks_into_tls() {
+        let (_temporary, folder) = folder();
+        let wanted = Scripted::start();
+        let refused = |identity: &Identity| {
+            let other = Scripted::start_as(identity);
+            let string = JoinString {
+                url: other.url.clone(),
+                ..wanted.invitation()
+            };
+            let error = join(
+                &folder,
+                Join {
+                    string,
+                    ..how(&wanted)
+                },
+            )
+            .unwrap_err();
+            assert!(other.script().joins.is_empty(), "the token stays here");
+            (other.authority, error)
+        };
+        let (authority, error) = refused(&Identity::Federation);
+        let JoinError::Call(CallError::Unverified(Unverified::OtherAuthority {
+            expected,
+            found,
+            ..
+        })) = error
+        else {
+            panic!("{error}");
+        };
+        assert_eq!((expected, found), (wanted.authority, Some(authority)));
+        let (_, error) = refused(&Identity::Proxy);
+        let JoinError::Call(CallError::Unverified(Unverified::Inspected { issuer, .. })) = &error
+        else {
+            panic!("{error}");
+        };
+        assert!(issuer.contains("ACME Inspection CA"), "{issuer}");
+        // Nothing but the key is left, and the same key joins later.
+        let key = std::fs::read(folder.key()).unwrap();
+        join(&folder, how(&wanted)).unwrap();
+        assert_eq!(std::fs::read(folder.key()).unwrap(), key);
+    }
+
+    #[test]
+    fn an_invitation_that_is_used_up_says_so_and_leaves_no_membership() {
+        let server = Scripted::start();
+        let (_temporary, folder) = folder();
+        for (code, expected) in [
+            (RefusalCode::Token, "new one"),
+            (RefusalCode::NameTaken, "\"hospital-a\" is taken"),
+        ] {
+            let refusal = commonweal_wire::refusal(code, "no", now_ms());
+            server.script().refusals.push_back((path::JOIN, refusal));
+            let error = join(&folder, how(&server)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(!folder.server().exists() && !folder.settings().exists());
         }
     }
 

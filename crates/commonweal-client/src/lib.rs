@@ -1,15 +1,19 @@
 //! A federation's node: consent, training, and nothing leaves but what passed the pipeline.
 
 mod agent;
+mod assessment;
 mod assignment;
 mod backoff;
 mod blobs;
 mod cache;
 mod clock;
+mod comparison;
 mod connection;
 mod data;
 mod description;
+mod doctor;
 mod document;
+mod dry_run;
 mod folder;
 mod hours;
 mod join;
@@ -19,10 +23,13 @@ mod parts;
 mod record;
 mod request;
 mod runtime;
+#[cfg(test)]
+mod scripted;
 mod session;
 mod settings;
 mod shared;
 mod signals;
+mod solo;
 mod statement;
 mod states;
 mod status;
@@ -31,10 +38,13 @@ mod upload;
 mod verdict;
 
 pub use agent::AgentError;
+pub use comparison::{MetricLine, ModelSaved, NodeReport, ReportError};
 pub use connection::CallError;
 pub use data::DataError;
 pub use description::Description;
+pub use doctor::{Finding, Findings, Health, doctor};
 pub use document::DocumentError;
+pub use dry_run::{DryRun, DryRunError, FoundLine, Leaving, Subject};
 pub use folder::{DEFAULT_FOLDER, FolderError, FolderLock, NodeFolder};
 pub use hours::{Hours, HoursError};
 pub use join::{Consent, Join, JoinError, Joined, join};
@@ -45,6 +55,7 @@ pub use request::{Decider, Decision, Ended, Request, RequestError, Requests, Unf
 pub use runtime::RuntimeError;
 pub use session::SessionError;
 pub use settings::{Accept, DataFiles, DataPlace, Settings, SettingsError};
+pub use solo::SoloError;
 pub use states::StateError;
 pub use status::{Last, Status, StatusError};
 pub use trust::{Trust, TrustError, Unverified};

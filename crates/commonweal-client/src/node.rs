@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use commonweal_wire::{KeyId, ServerIdentity};
 use serde::Serialize;
 
 use crate::agent::{Agent, AgentError};
+use crate::backoff::Pace;
+use crate::cache::Cache;
 use crate::clock::{now_ms, readable};
 use crate::connection::{CALL, CallError, Connection};
 use crate::description::Description;
@@ -18,6 +21,7 @@ use crate::runtime::{RuntimeError, runtime};
 use crate::settings::{DataPlace, Settings, SettingsError};
 use crate::shared::Shared;
 use crate::signals::next_signal;
+use crate::states::States;
 use crate::status::{Status, StatusError};
 use crate::trust::{Trust, TrustError};
 
@@ -329,15 +333,35 @@ impl Node {
         stop: impl Future<Output = ()>,
         stop_now: impl Future<Output = ()>,
     ) -> Result<(), NodeError> {
+        self.run_at(Pace::NETWORK, stop, stop_now)
+    }
+
+    /// As [`Node::run`], with other waits after failures.
+    pub(crate) fn run_at(
+        &self,
+        pace: Pace,
+        stop: impl Future<Output = ()>,
+        stop_now: impl Future<Output = ()>,
+    ) -> Result<(), NodeError> {
         let _lock = self.lock()?;
-        let runtime = runtime()?;
-        let shared = Shared::new(
-            self.folder.clone(),
-            self.settings.clone(),
-            self.membership.clone(),
-            self.connection()?,
-        );
-        Ok(runtime.block_on(Agent::new(shared).run(stop, stop_now))?)
+        let agent = Agent::new(self.shared(pace)?);
+        Ok(runtime()?.block_on(agent.run(stop, stop_now))?)
+    }
+
+    /// The node's files and its way to the server.
+    pub(crate) fn shared(&self, pace: Pace) -> Result<Shared, NodeError> {
+        Ok(Shared {
+            cache: Cache::of(&self.folder, self.settings.cache_mb),
+            record: Record::of(&self.folder),
+            requests: Requests::of(&self.folder),
+            states: States::of(&self.folder),
+            started: Instant::now(),
+            folder: self.folder.clone(),
+            settings: self.settings.clone(),
+            membership: self.membership.clone(),
+            connection: self.connection()?,
+            pace,
+        })
     }
 
     /// Works until the process is told to end (SIGTERM or SIGINT), then finishes what is in hand; a second signal

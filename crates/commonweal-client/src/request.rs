@@ -32,6 +32,9 @@ pub struct Request {
     pub decision: Decision,
     /// Whether the server knows the decision.
     pub told: bool,
+    /// What all nodes found together, once a task has named it.
+    #[serde(default)]
+    pub prepared: Option<Digest>,
     /// How it ended, once it has.
     pub ended: Option<Ended>,
 }
@@ -268,7 +271,7 @@ impl Requests {
     }
 
     /// Keeps what has changed of a request.
-    pub(crate) fn write(&self, request: &Request) -> Result<(), RequestError> {
+    fn write(&self, request: &Request) -> Result<(), RequestError> {
         Ok(write_json(&self.path(&request.run, ".json")?, request)?)
     }
 
@@ -277,16 +280,37 @@ impl Requests {
     /// # Errors
     /// [`RequestError`]: it never asked, or is over.
     pub fn decide(&self, run: &str, decision: Decision) -> Result<Request, RequestError> {
-        let mut request = self.find(run)?;
-        if let Some(ended) = request.ended {
-            return Err(RequestError::Over {
-                run: request.run,
-                ending: ended.ending,
-            });
+        self.change(run, |request| {
+            if let Some(ended) = &request.ended {
+                return Err(RequestError::Over {
+                    run: request.run.clone(),
+                    ending: ended.ending.clone(),
+                });
+            }
+            request.decision = decision;
+            request.told = false;
+            Ok(())
+        })
+    }
+
+    /// Changes what is kept of a run, as it is on disk now. Two processes change one after the other: what an owner
+    /// decides is never overwritten by what a running node knew before.
+    pub(crate) fn change(
+        &self,
+        run: &str,
+        change: impl FnOnce(&mut Request) -> Result<(), RequestError>,
+    ) -> Result<Request, RequestError> {
+        self.find(run)?;
+        let path = self.0.join(".lock");
+        let of = |error| FileError::of(&path, error);
+        let lock = fs::File::create(&path).map_err(of)?;
+        lock.lock().map_err(of)?;
+        let before = self.find(run)?;
+        let mut request = before.clone();
+        change(&mut request)?;
+        if request != before {
+            self.write(&request)?;
         }
-        request.decision = decision;
-        request.told = false;
-        self.write(&request)?;
         Ok(request)
     }
 
@@ -330,6 +354,7 @@ pub(crate) mod tests {
             asked_at_ms: 2,
             decision: Decision::Waiting,
             told: false,
+            prepared: None,
             ended: None,
         };
         (request, manifest)

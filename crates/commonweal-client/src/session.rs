@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use commonweal_core::job::{BUILT_IN_TRAINER, Job, ModelKind};
 use commonweal_core::{
-    ClientName, ClientRows, ClientState, Digest, Entropy, Layout, MetricSums, Parameters,
-    ParametersError, Payload, PrepareError, Prepared, Progress, ProtectError, Purpose, Seed, Task,
-    TaskKind, TrainError, Trainer,
+    ClientName, ClientRows, ClientState, Digest, Layout, MetricSums, Parameters, ParametersError,
+    Payload, PrepareError, Prepared, Progress, ProtectError, Purpose, Seed, Task, TaskKind,
+    TrainError, Trainer,
 };
 use commonweal_data::{ApplyError, Dataset};
 use commonweal_disk::{EntropySource, NoEntropy};
@@ -33,8 +33,25 @@ pub(crate) struct Session {
 struct Fitted {
     prepared: Option<Digest>,
     dataset: Arc<Dataset>,
-    layout: Arc<Layout>,
+    model: Declared,
     trainer: Box<dyn Trainer>,
+}
+
+/// Who says what the model is.
+enum Declared {
+    /// The job.
+    Job(Arc<Model>),
+    /// The trainer, with initial values.
+    Trainer(Parameters),
+}
+
+impl Declared {
+    fn layout(&self) -> &Arc<Layout> {
+        match self {
+            Self::Job(model) => model.layout(),
+            Self::Trainer(initial) => initial.layout(),
+        }
+    }
 }
 
 /// What a task gives: the report, and the client state that follows if it is counted.
@@ -153,11 +170,11 @@ impl Session {
         };
         self.fitted = None;
         let dataset = Arc::new(self.apply(prepared.unwrap_or(&nothing))?);
-        let (trainer, layout) = self.trainer(&dataset, settings, folder)?;
+        let (trainer, model) = self.trainer(&dataset, settings, folder)?;
         self.fitted = Some(Fitted {
             prepared: prepared.map(Prepared::digest),
             dataset,
-            layout,
+            model,
             trainer,
         });
         Ok(())
@@ -180,7 +197,7 @@ impl Session {
         dataset: &Arc<Dataset>,
         settings: &Settings,
         folder: &Path,
-    ) -> Result<(Box<dyn Trainer>, Arc<Layout>), SessionError> {
+    ) -> Result<(Box<dyn Trainer>, Declared), SessionError> {
         let is_external = matches!(self.job.model.kind, ModelKind::External);
         let model = match is_external {
             true => None,
@@ -189,31 +206,38 @@ impl Session {
         let name = self.job.training.trainer.as_str();
         if name == BUILT_IN_TRAINER {
             let model = model.ok_or(SessionError::NoExternalModel)?;
-            let layout = Arc::clone(model.layout());
-            let trainer = BuiltInTrainer::new(model, Arc::clone(dataset));
-            return Ok((Box::new(trainer), layout));
+            let trainer = BuiltInTrainer::new(Arc::clone(&model), Arc::clone(dataset));
+            return Ok((Box::new(trainer), Declared::Job(model)));
         }
         let mut trainer = worker(name, settings, folder, dataset)?;
-        let layout = match model {
-            Some(model) => Arc::clone(model.layout()),
-            None => Arc::clone(trainer.initial(&self.initial_seed(), &mut ())?.layout()),
+        let model = match model {
+            Some(model) => Declared::Job(model),
+            None => Declared::Trainer(trainer.initial(&self.initial_seed(), &mut ())?),
         };
-        Ok((Box::new(trainer), layout))
+        Ok((Box::new(trainer), model))
     }
 
-    /// The seed of the initial model's values: those of a worker's own model need one to tell its layout.
-    pub(crate) fn initial_seed(&self) -> Seed {
+    fn initial_seed(&self) -> Seed {
         Seed::from(self.job.seed).derive(Purpose::Initial, 0, None)
     }
 
     /// Names and shapes of the model's tensors, once the data are fitted.
     pub(crate) fn layout(&self) -> Option<&Arc<Layout>> {
-        self.fitted.as_ref().map(|fitted| &fitted.layout)
+        self.fitted.as_ref().map(|fitted| fitted.model.layout())
     }
 
-    /// The data as the model sees them, once they are fitted.
-    pub(crate) fn dataset(&self) -> Option<&Arc<Dataset>> {
-        self.fitted.as_ref().map(|fitted| &fitted.dataset)
+    /// The initial model of the job's seed, once the data are fitted.
+    pub(crate) fn initial(&self) -> Option<Parameters> {
+        Some(match &self.fitted.as_ref()?.model {
+            Declared::Job(model) => model.initial(&self.initial_seed()),
+            Declared::Trainer(initial) => initial.clone(),
+        })
+    }
+
+    /// Training rows of each class as was found, in the order of the classes, once the data are fitted.
+    pub(crate) fn class_rows(&self, prepared: &Prepared) -> Option<Vec<u64>> {
+        let target = self.fitted.as_ref()?.dataset.shape().target;
+        Some(self.data.preparation.class_rows_of(prepared, target))
     }
 
     /// Trains or evaluates `model`, after [`Session::fit`].
@@ -276,30 +300,6 @@ impl Session {
         let fitted = self.fitted.as_mut().ok_or(SessionError::OtherPrepared)?;
         let trainer = &mut fitted.trainer;
         Ok(trainer.evaluate(task, plan, rows, model, state, progress)?)
-    }
-
-    /// Trains `model` on the training rows: the update as it is before the pipeline.
-    pub(crate) fn learn(
-        &mut self,
-        task: &Task,
-        plan: &commonweal_core::TrainPlan,
-        model: &Parameters,
-        state: ClientState,
-        progress: &mut dyn Progress,
-    ) -> Result<(commonweal_core::ClientUpdate, ClientState), SessionError> {
-        let entropy = self.entropy.draw();
-        let (trainer, train, name) = self.parts()?;
-        let rows = ClientRows {
-            client: name,
-            train: &train,
-            test: &[],
-        };
-        Ok(trainer.train(task, plan, rows, model, state, entropy, progress)?)
-    }
-
-    /// Fresh secret randomness.
-    pub(crate) fn entropy(&mut self) -> Entropy {
-        self.entropy.draw()
     }
 
     /// The node's name.

@@ -32,26 +32,6 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        folder: NodeFolder,
-        settings: Settings,
-        membership: Membership,
-        connection: Connection,
-    ) -> Self {
-        Self {
-            cache: Cache::of(&folder, settings.cache_mb),
-            record: Record::of(&folder),
-            requests: Requests::of(&folder),
-            states: States::of(&folder),
-            pace: Pace::NETWORK,
-            started: Instant::now(),
-            folder,
-            settings,
-            membership,
-            connection,
-        }
-    }
-
     /// The server's blobs.
     pub(crate) fn blobs(&self) -> Blobs<'_> {
         Blobs {

@@ -111,6 +111,7 @@ impl Agent {
             asked_at_ms: now_ms(),
             decision: verdict::by_settings(&self.shared.settings.accept, &manifest, now_ms()),
             told: false,
+            prepared: None,
             ended: None,
         };
         if let Err(error) = Manifest::parse(&bytes) {
@@ -255,9 +256,15 @@ impl Agent {
                 self.tell(&request, Some(schema));
             }
             Err(misfit) => {
-                run.request.decision = unfit(misfit);
-                let request = run.request.clone();
-                self.shared.requests.write(&request)?;
+                let unfit = unfit(misfit);
+                let request = self.shared.requests.change(name, |request| {
+                    if request.decision == decision {
+                        request.decision = unfit;
+                        request.told = false;
+                    }
+                    Ok(())
+                })?;
+                run.request = request.clone();
                 self.note_decision(&request, "")?;
                 self.tell(&request, None);
             }
@@ -297,12 +304,11 @@ impl Agent {
             tracing::warn!(run = name, "the server does not take the verdict: {error}");
             return Ok(());
         }
-        let Ok(mut request) = self.shared.requests.find(name) else {
-            return Ok(());
-        };
-        if request.decision == decision && !request.told {
-            request.told = true;
-            self.shared.requests.write(&request)?;
+        if self.shared.requests.find(name).is_ok() {
+            self.shared.requests.change(name, |request| {
+                request.told |= request.decision == decision;
+                Ok(())
+            })?;
         }
         Ok(())
     }

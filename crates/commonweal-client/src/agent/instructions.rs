@@ -104,7 +104,7 @@ impl Agent {
         self.cancel(run, |_| true);
         self.take_session(run);
         self.runs.remove(run);
-        let Ok(mut request) = self.shared.requests.find(run) else {
+        let Ok(request) = self.shared.requests.find(run) else {
             return Ok(());
         };
         if request.ended.is_some() {
@@ -116,13 +116,16 @@ impl Agent {
             let bytes: [u8; 32] = bytes.as_deref()?.try_into().ok()?;
             Some(Digest::from_bytes(bytes))
         };
-        request.ended = Some(Ended {
+        let ended = Ended {
             ending: ending.clone(),
             reason: over.reason.clone(),
             model: digest(&over.model),
             input: digest(&over.input),
-        });
-        self.shared.requests.write(&request)?;
+        };
+        self.shared.requests.change(run, |request| {
+            request.ended = Some(ended);
+            Ok(())
+        })?;
         self.shared.note(RecordEntry::Over {
             run: run.clone(),
             ending,

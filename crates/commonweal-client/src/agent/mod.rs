@@ -8,6 +8,8 @@ mod end;
 mod instructions;
 mod polling;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;

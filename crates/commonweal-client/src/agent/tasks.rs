@@ -76,10 +76,18 @@ impl Agent {
     }
 
     fn begin(&mut self, assignment: Assignment) -> Result<(), AgentError> {
-        let Some(run) = self.runs.get(&assignment.run) else {
+        let Some(run) = self.runs.get_mut(&assignment.run) else {
             return Ok(());
         };
         let job = run.job.as_ref().clone();
+        if run.request.prepared != assignment.task.prepared {
+            let prepared = assignment.task.prepared;
+            run.request.prepared = prepared;
+            self.shared.requests.change(&assignment.run, |request| {
+                request.prepared = prepared;
+                Ok(())
+            })?;
+        }
         let (run, task) = (assignment.run.clone(), assignment.id());
         tracing::info!(run, %task, "begins");
         self.shared.note(RecordEntry::Task {

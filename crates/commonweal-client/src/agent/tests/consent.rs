@@ -1,0 +1,164 @@
+//! Who decides, and what happens before and after.
+
+use commonweal_wire::proto;
+use commonweal_wire::proto::{FailureCode, UnfitCode, instruction::Kind, verdict};
+
+use super::fixture::{Federation, LOGISTIC, RUN, Site, job, until, ward};
+use crate::record::RecordEntry;
+use crate::request::Decision;
+
+const ASK: &str = "accept = \"ask\"\nsmallest_cohort = 1";
+
+#[test]
+fn no_row_is_read_before_the_owner_agrees() {
+    // There is no file: whoever opened it would say that it cannot be read.
+    let site = Site::new(ASK, "");
+    let running = site.start();
+    site.offer(&job(LOGISTIC), 1);
+    let request = until("request", || site.requests().find(RUN).ok());
+    assert_eq!(request.decision, Decision::Waiting);
+    let shown = site.node().show(RUN).unwrap().to_string();
+    assert!(
+        shown.contains("waiting for you") && shown.contains("asked by     ada"),
+        "{shown}"
+    );
+
+    assert!(site.node().approve(RUN).unwrap().is_running);
+    let verdict::Kind::Unfit(unfit) = site.verdict(0) else {
+        panic!("the file is missing");
+    };
+    assert_eq!(unfit.code(), UnfitCode::Unreadable);
+    assert_eq!((unfit.column.as_str(), unfit.line), ("", 0));
+
+    std::fs::write(site.data(), ward()).unwrap();
+    site.node().approve(RUN).unwrap();
+    let verdict::Kind::Approved(approved) = site.verdict(1) else {
+        panic!("the file is there");
+    };
+    let schema = String::from_utf8(approved.schema).unwrap();
+    assert!(
+        schema.contains("\"age\"") && !schema.contains("yes"),
+        "{schema}"
+    );
+    running.stop().unwrap();
+}
+
+#[test]
+fn a_denial_reaches_the_server_with_its_reason_and_its_tasks_are_given_back() {
+    let site = Site::new(ASK, &ward());
+    let running = site.start();
+    let job = job(LOGISTIC);
+    site.offer(&job, 1);
+    until("request", || site.requests().find(RUN).ok());
+    site.node()
+        .deny(RUN, "not before the ethics board has met")
+        .unwrap();
+    let verdict::Kind::Denied(denied) = site.verdict(0) else {
+        panic!("denied");
+    };
+    assert_eq!(denied.reason, "not before the ethics board has met");
+    let (_, preparation) =
+        super::fixture::questions(&job, &super::fixture::session(&site, &job).data.schema());
+    let task = super::work::prepare_task(&job, preparation.spec());
+    site.assign(&task, None);
+    assert_eq!(site.failure(0), FailureCode::Denied);
+    running.stop().unwrap();
+}
+
+#[test]
+fn consent_can_be_taken_back_in_the_middle_of_a_task() {
+    let site = Site::new(ASK, &ward());
+    let running = site.start();
+    let job = job(&format!("{LOGISTIC}[training]\nepochs = 1000000\n"));
+    site.offer(&job, 1);
+    until("request", || site.requests().find(RUN).ok());
+    site.node().approve(RUN).unwrap();
+    let mut federation = Federation::after_approval(&site, &job);
+    let (task, model) = super::work::train_task(&site, &mut federation);
+    site.assign(&task, Some(model));
+    site.server.wait("work", |script| {
+        script
+            .polls
+            .iter()
+            .find(|poll| {
+                poll.working
+                    .as_ref()
+                    .is_some_and(|working| working.done > 0)
+            })
+            .cloned()
+    });
+    site.node().deny(RUN, "withdrawn").unwrap();
+    assert_eq!(site.failure(0), FailureCode::Denied);
+    let verdict::Kind::Denied(denied) = site.verdict(1) else {
+        panic!("denied");
+    };
+    assert_eq!(denied.reason, "withdrawn");
+    assert_eq!(site.server.script().reports.len(), 1, "of prepare alone");
+    running.stop().unwrap();
+}
+
+#[test]
+fn an_offer_that_comes_again_changes_nothing_and_is_answered_again() {
+    let site = Site::willing();
+    let running = site.start();
+    let job = job(LOGISTIC);
+    site.approved(&job);
+    let before = site.requests().find(RUN).unwrap();
+    site.server.restart("sum-2");
+    site.offer(&job, 1);
+    assert!(matches!(site.verdict(1), verdict::Kind::Approved(_)));
+    let after = site.requests().find(RUN).unwrap();
+    assert_eq!(before.asked_at_ms, after.asked_at_ms);
+    running.stop().unwrap();
+    let asked = |entry: &&RecordEntry| matches!(entry, RecordEntry::Request { .. });
+    assert_eq!(site.record().iter().filter(asked).count(), 1);
+}
+
+#[test]
+fn another_run_of_the_same_name_asks_anew() {
+    let site = Site::new(ASK, &ward());
+    let running = site.start();
+    let job = job(LOGISTIC);
+    site.offer(&job, 1);
+    until("request", || site.requests().find(RUN).ok());
+    site.node().approve(RUN).unwrap();
+    site.verdict(0);
+    site.offer(&job, 2);
+    let again = until("request", || {
+        let request = site.requests().find(RUN).ok()?;
+        (request.submitted_at_ms == 2).then_some(request)
+    });
+    assert_eq!(again.decision, Decision::Waiting);
+    running.stop().unwrap();
+}
+
+#[test]
+fn a_manifest_that_nobody_understands_is_unfit() {
+    let site = Site::willing();
+    let running = site.start();
+    let digest = site.server.blob(b"{\"from\":\"the future\"}");
+    site.server.send(Kind::Offer(proto::Offer {
+        run: RUN.to_owned(),
+        manifest: digest.as_bytes().to_vec(),
+        submitter: "ada".to_owned(),
+        submitted_at_ms: 1,
+    }));
+    let verdict::Kind::Unfit(unfit) = site.verdict(0) else {
+        panic!("unfit");
+    };
+    assert_eq!(unfit.code(), UnfitCode::Manifest);
+    running.stop().unwrap();
+}
+
+#[test]
+fn a_run_whose_name_leads_elsewhere_is_passed_over() {
+    let site = Site::willing();
+    let running = site.start();
+    site.server.send(Kind::Offer(proto::Offer {
+        run: "../../etc/cron".to_owned(),
+        ..proto::Offer::default()
+    }));
+    site.approved(&job(LOGISTIC));
+    running.stop().unwrap();
+    assert_eq!(site.requests().all().unwrap().len(), 1);
+}

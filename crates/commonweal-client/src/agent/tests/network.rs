@@ -1,0 +1,133 @@
+//! Connections that break, clocks that are wrong, keys that are elsewhere.
+
+use commonweal_wire::proto::PollRequest;
+use commonweal_wire::{RefusalCode, path, refusal};
+
+use super::fixture::{Federation, LOGISTIC, Site, job};
+use super::work::train_task;
+use crate::agent::AgentError;
+use crate::node::NodeError;
+
+/// A model of a quarter of a megabyte.
+const LARGE: &str = "[model]\nkind = \"mlp\"\nhidden = [256, 256]\n";
+
+#[test]
+fn an_upload_that_breaks_goes_on_where_it_broke() {
+    let site = Site::willing();
+    let running = site.start();
+    let mut federation = Federation::found(&site, &job(LARGE));
+    let (task, model) = train_task(&site, &mut federation);
+    let length = 4 * federation.layout.len();
+    let before = site.server.script().uploaded;
+    site.server.script().cuts.push_back(length / 2);
+    let report = site.ask(&task, Some(model));
+    let uploaded = site.server.script().uploaded - before;
+    running.stop().unwrap();
+    assert!(report.as_bytes().len() > length);
+    assert!(
+        uploaded * 10 <= report.as_bytes().len() * 11,
+        "{uploaded} bytes"
+    );
+}
+
+#[test]
+fn an_upload_whose_slot_was_taken_back_starts_again() {
+    let site = Site::willing();
+    let running = site.start();
+    let mut federation = Federation::found(&site, &job(LOGISTIC));
+    let (task, model) = train_task(&site, &mut federation);
+    for code in [
+        RefusalCode::SlotLost,
+        RefusalCode::Unavailable,
+        RefusalCode::Offset,
+    ] {
+        let refusal = refusal(code, "later", 1);
+        site.server
+            .script()
+            .refusals
+            .push_back(("/v1/runs/ward-1/reports/train-1", refusal));
+    }
+    site.ask(&task, Some(model));
+    running.stop().unwrap();
+    assert!(site.server.script().refusals.is_empty());
+}
+
+#[test]
+fn a_node_with_a_wrong_clock_learns_the_servers() {
+    let site = Site::willing();
+    site.server.script().ahead_ms = 600_000;
+    let running = site.start();
+    site.approved(&job(LOGISTIC));
+    running.stop().unwrap();
+    let ahead = site.node().status().unwrap().last.unwrap().clock_ahead_ms;
+    assert!((590_000..=610_000).contains(&ahead), "{ahead} ms");
+}
+
+#[test]
+fn a_node_whose_key_is_in_use_elsewhere_stops_and_says_so() {
+    let ends: [(RefusalCode, fn(&AgentError) -> bool); 4] = [
+        (RefusalCode::TakenOver, |end| {
+            matches!(end, AgentError::TakenOver)
+        }),
+        (RefusalCode::Revoked, |end| {
+            matches!(end, AgentError::Revoked)
+        }),
+        (RefusalCode::UnknownNode, |end| {
+            matches!(end, AgentError::Unknown { .. })
+        }),
+        (RefusalCode::Protocol, |end| {
+            matches!(end, AgentError::Protocol { .. })
+        }),
+    ];
+    let site = Site::willing();
+    for (code, is_it) in ends {
+        let refusal = refusal(code, "no", 1);
+        site.server
+            .script()
+            .refusals
+            .push_back((path::POLL, refusal));
+        let NodeError::Agent(end) = site.start().ended() else {
+            panic!("{code:?} ends the node");
+        };
+        assert!(is_it(&end), "{end}");
+    }
+    let last = site.node().status().unwrap().last.unwrap();
+    assert_eq!(last.state, "stopped");
+}
+
+#[test]
+fn a_node_that_is_not_approved_yet_waits() {
+    let site = Site::willing();
+    for _ in 0..3 {
+        let refusal = refusal(RefusalCode::Unapproved, "wait", 1);
+        site.server
+            .script()
+            .refusals
+            .push_back((path::POLL, refusal));
+    }
+    let running = site.start();
+    site.approved(&job(LOGISTIC));
+    running.stop().unwrap();
+}
+
+#[test]
+fn one_directory_is_one_node() {
+    let site = Site::willing();
+    let running = site.start();
+    site.server
+        .wait("poll", |script| script.polls.first().cloned());
+    assert!(matches!(site.start().ended(), NodeError::Folder(_)));
+    running.stop().unwrap();
+    let is_first = |poll: &PollRequest| poll.statement.is_some();
+    assert!(is_first(&site.server.script().polls[0]));
+}
+
+#[test]
+fn a_node_that_leaves_takes_its_key_with_it_and_keeps_its_record() {
+    let site = Site::willing();
+    let left = site.node().leave().unwrap();
+    assert_eq!(left.name, "node-a");
+    assert!(site.server.script().has_left);
+    assert!(!site.folder.key().exists() && !site.folder.server().exists());
+    assert_eq!(site.record().len(), 2);
+}
