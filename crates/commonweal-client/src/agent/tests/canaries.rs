@@ -18,15 +18,17 @@ const CANARIES: [&str; 6] = [
 /// A file that breaks what the job says, and what the server is told of it.
 struct Broken {
     what: &'static str,
-    file: String,
+    file: Vec<u8>,
     code: UnfitCode,
     column: &'static str,
     line: u64,
 }
 
 fn broken() -> Vec<Broken> {
-    let rows = |lines: &str| format!("age,sex,ill\n8675309,canary-level,canary-class\n{lines}");
-    let case = |what, file: String, code, column, line| Broken {
+    let rows = |lines: &str| {
+        format!("age,sex,ill\n8675309,canary-level,canary-class\n{lines}").into_bytes()
+    };
+    let case = |what, file: Vec<u8>, code, column, line| Broken {
         what,
         file,
         code,
@@ -36,21 +38,21 @@ fn broken() -> Vec<Broken> {
     vec![
         case(
             "no header: values are the names",
-            "8675309,canary-level,canary-class\n1,2,3\n".to_owned(),
+            "8675309,canary-level,canary-class\n1,2,3\n".into(),
             UnfitCode::Schema,
             "ill",
             0,
         ),
         case(
             "no header, and a value twice",
-            "canary-name,canary-name,ill\n1,2,3\n".to_owned(),
+            "canary-name,canary-name,ill\n1,2,3\n".into(),
             UnfitCode::Schema,
             "",
             1,
         ),
         case(
             "a column is missing",
-            "age,ill\n8675309,canary-class\n".to_owned(),
+            "age,ill\n8675309,canary-class\n".into(),
             UnfitCode::Schema,
             "sex",
             0,
@@ -85,18 +87,12 @@ fn broken() -> Vec<Broken> {
             "",
             3,
         ),
-        case("no row", "age,sex,ill\n".to_owned(), UnfitCode::Rows, "", 0),
+        case("no row", "age,sex,ill\n".into(), UnfitCode::Rows, "", 0),
+        case("nothing at all", "\n".into(), UnfitCode::Unreadable, "", 0),
         case(
-            "nothing at all",
-            "\n".to_owned(),
+            "a packed file that is damaged",
+            b"\x1f\x8bcanary-name".into(),
             UnfitCode::Unreadable,
-            "",
-            0,
-        ),
-        case(
-            "bytes that are no text",
-            "\u{1f}\u{8b}canary-name".to_owned(),
-            UnfitCode::Schema,
             "",
             0,
         ),

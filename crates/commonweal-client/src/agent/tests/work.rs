@@ -43,6 +43,17 @@ pub(super) fn train_task(site: &Site, federation: &mut Federation) -> (Task, Dig
     (found.unwrap(), model)
 }
 
+/// The task of measuring the model as it stands.
+fn evaluate_task(federation: &mut Federation) -> Task {
+    let mut found = None;
+    let stopped = federation.solo.evaluate(&mut |task| {
+        found = Some(task.clone());
+        Err(SoloError::Unfinished)
+    });
+    assert!(matches!(stopped, Err(SoloError::Unfinished)));
+    found.unwrap()
+}
+
 #[test]
 fn a_nodes_reports_are_those_of_the_simulators_functions_on_its_rows() {
     let site = Site::willing();
@@ -196,10 +207,7 @@ fn a_cancelled_task_is_given_up_and_the_next_one_begins() {
         task: Some(task_id(task.id)),
         reason: "enough have reported".to_owned(),
     }));
-    let evaluated = federation
-        .solo
-        .evaluate(&mut |task| Ok(site.ask(task, Some(model))));
-    assert!(evaluated.is_ok());
+    site.ask(&evaluate_task(&mut federation), Some(model));
     running.stop().unwrap();
     let script = site.server.script();
     assert!(script.failures.is_empty());
@@ -215,12 +223,18 @@ fn a_cancelled_task_is_given_up_and_the_next_one_begins() {
 fn a_node_that_is_told_to_stop_finishes_its_task_first() {
     let site = Site::willing();
     let running = site.start();
-    let long = job(&format!("{LOGISTIC}[training]\nepochs = 3000\n"));
+    let long = job(&format!(
+        "{LOGISTIC}[training]\nepochs = 300000\noptimizer = {{ kind = \"sgd\", learning_rate = 1e-6 }}\n"
+    ));
     let mut federation = Federation::found(&site, &long);
     let (task, model) = train_task(&site, &mut federation);
     site.assign(&task, Some(model));
     site.server.wait("work", |script| {
-        let is_at_work = |poll: &&proto::PollRequest| poll.working.is_some();
+        let is_at_work = |poll: &&proto::PollRequest| {
+            poll.working
+                .as_ref()
+                .is_some_and(|working| working.done > 0)
+        };
         script.polls.iter().find(is_at_work).cloned()
     });
     running.stop().unwrap();
@@ -295,10 +309,7 @@ fn a_report_that_the_server_has_no_use_for_is_dropped() {
     site.assign(&task, Some(model));
     site.server
         .wait("refusal", |script| script.refusals.is_empty().then_some(()));
-    let report = federation
-        .solo
-        .evaluate(&mut |task| Ok(site.ask(task, Some(model))));
-    assert!(report.is_ok());
+    site.ask(&evaluate_task(&mut federation), Some(model));
     running.stop().unwrap();
     let reports = site.server.script().reports.len();
     assert_eq!(reports, 2, "of prepare and of the evaluation");
