@@ -46,6 +46,8 @@ impl Watch {
 /// As [`Watch::run`].
 pub(super) fn to_its_end(context: &Context, remote: &Remote, run: &str) -> Result<Exit, Failure> {
     let console = &context.console;
+    // A server that is away now is no server that went away: only that one is waited for.
+    remote.run(run)?;
     let interrupt = Interrupt::listen().map_err(Failure::Signal)?;
     let mut progress = Progress::new(console, interrupt.clone());
     let following = Following {

@@ -99,8 +99,8 @@ fn refusal(
         .enable_all()
         .build()
         .map_err(RemoteError::Runtime)?;
-    let identity = http.get(format!("{url}{}", control::IDENTITY)).send();
-    match runtime.block_on(identity) {
+    let identity = format!("{url}{}", control::IDENTITY);
+    match runtime.block_on(async { http.get(identity).send().await }) {
         Ok(_) => Ok(None),
         Err(error) => match trust.take_refusal() {
             Some(unverified) => Ok(Some(unverified)),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use commonweal_core::NameError;
 use commonweal_disk::JsonError;
 use commonweal_server::StartError;
-use commonweal_server::admin::{AdminError, SitesError};
+use commonweal_server::admin::{AdminError, BackupError, SitesError};
 use commonweal_server::authority::AuthorityError;
 use commonweal_server::store::StoreError;
 use thiserror::Error;
@@ -22,6 +22,9 @@ pub enum ServerFailure {
     /// An administrator's command did nothing.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// No backup, or nothing was put back.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The certificates.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -70,10 +73,16 @@ impl ServerFailure {
                 | AdminError::KeyName { .. } => Exit::Usage,
                 _ => Exit::Failed,
             },
+            Self::Backup(BackupError::Exists { .. } | BackupError::NotEmpty { .. }) => Exit::Usage,
+            Self::Backup(BackupError::Newer { .. }) => Exit::Refused,
             Self::Sites(_) | Self::Name(_) | Self::PublicUrl { .. } | Self::NoServer { .. } => {
                 Exit::Usage
             }
-            Self::Start(_) | Self::Authority(_) | Self::Note(_) | Self::Runtime(_) => Exit::Failed,
+            Self::Backup(_)
+            | Self::Start(_)
+            | Self::Authority(_)
+            | Self::Note(_)
+            | Self::Runtime(_) => Exit::Failed,
         }
     }
 

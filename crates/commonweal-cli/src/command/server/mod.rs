@@ -1,9 +1,11 @@
 //! `commonweal server`: what an administrator does on the server's machine, whether the server runs or not.
 
+mod backup;
 mod failure;
 mod invite;
 mod keys;
 mod nodes;
+mod status;
 
 use clap::{Args, Subcommand};
 use commonweal_server::admin::Admin;
@@ -42,6 +44,12 @@ pub enum Action {
     Revoke(nodes::Revoke),
     /// Add, list and revoke the keys of researchers, viewers and administrators
     Keys(keys::Keys),
+    /// Tell where the server is reached, how it is known, and whom it knows
+    Status(status::Status),
+    /// Write all that the server cannot make again to one file, while it runs
+    Backup(backup::Backup),
+    /// Put a backup into a new data directory
+    Restore(backup::Restore),
     /// Print the fingerprint by which nodes and researchers know this server
     Fingerprint(nodes::Fingerprint),
 }
@@ -59,6 +67,9 @@ impl Server {
             Action::Approve(action) => action.run(folder, console),
             Action::Revoke(action) => action.run(folder, console),
             Action::Keys(action) => action.run(folder, console),
+            Action::Status(action) => action.run(folder, console),
+            Action::Backup(action) => action.run(folder, console),
+            Action::Restore(action) => action.run(folder, console),
             Action::Fingerprint(action) => action.run(folder, console),
         }
     }
@@ -73,11 +84,7 @@ pub(crate) struct Office {
 impl Office {
     /// Opens the directory of `config`, and makes what is not there.
     pub(crate) fn open(config: ServerConfig) -> Result<Self, ServerFailure> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .map_err(ServerFailure::Runtime)?;
+        let runtime = runtime()?;
         let admin = runtime.block_on(Admin::open(config))?;
         Ok(Self { admin, runtime })
     }
@@ -102,4 +109,13 @@ impl Office {
     {
         Ok(self.runtime.block_on(work)?)
     }
+}
+
+/// What waits for the store and for files.
+fn runtime() -> Result<Runtime, ServerFailure> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(ServerFailure::Runtime)
 }
