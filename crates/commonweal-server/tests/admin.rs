@@ -1,5 +1,7 @@
 //! What an administrator can do at a data directory, and what it leaves behind.
 
+#![allow(clippy::unwrap_used, reason = "what fails here is the claim")]
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
