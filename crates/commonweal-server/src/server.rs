@@ -20,7 +20,7 @@ use crate::door::{Door, DoorParts};
 use crate::exchange::{Clock, Exchange, Hold, Uploads};
 use crate::metrics::Metrics;
 use crate::runs::{Runs, RunsConfig};
-use crate::store::{NodeState, Store, StoreError};
+use crate::store::{NodeState, ServerLock, Store, StoreError};
 
 /// Connections that wait to be accepted: what a whole federation makes when it comes back at once.
 const BACKLOG: u32 = 4_096;
@@ -39,6 +39,7 @@ pub struct Running {
     accepting: JoinHandle<()>,
     /// Tasks that never end by themselves.
     _watches: JoinSet<()>,
+    _lock: ServerLock,
 }
 
 /// Why a server did not start.
@@ -85,7 +86,9 @@ impl Server {
             address: config.listen,
             source,
         })?;
+        let lock = ServerLock::take(&config.data_dir)?;
         let store = Store::open(&config.data_dir).await?;
+        store.sweep().await?;
         let authority = open_authority(config.clone()).await?;
         let tls = TlsAcceptor::from(authority.tls_config()?);
         let clock = Clock::start();
@@ -95,7 +98,11 @@ impl Server {
                 exchange.remember(&node.name, node.seen_at_ms, node.statement);
             }
         }
-        let runs = Runs::start(store.clone(), exchange.clone(), RunsConfig::default()).await?;
+        let driving = RunsConfig {
+            retention: config.retention,
+            ..RunsConfig::default()
+        };
+        let runs = Runs::start(store.clone(), exchange.clone(), driving).await?;
         let uploads = Uploads::new(config.staging_mb.saturating_mul(1_000_000), clock);
         let (closing, is_closing) = watch::channel(false);
         let door = Door::open(DoorParts {
@@ -121,6 +128,7 @@ impl Server {
             accepting: tokio::spawn(Arc::clone(&door).serve(listener, tls)),
             _watches: watches(&door),
             door,
+            _lock: lock,
         })
     }
 }

@@ -61,6 +61,16 @@ pub struct Retention {
     pub every: Option<u64>,
 }
 
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            last: 2,
+            best: true,
+            every: None,
+        }
+    }
+}
+
 impl Retention {
     /// Whether the model of `round` stays, where `committed` is the last round that changed the model and `best` the
     /// round of the best one so far.

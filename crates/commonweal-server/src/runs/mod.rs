@@ -38,6 +38,7 @@ use message::Message;
 use run::Actor;
 use shared::{Live, Shared};
 
+use crate::config::Retention;
 use crate::exchange::Exchange;
 use crate::store::{Level, Note, Store, StoreError};
 
@@ -55,6 +56,8 @@ pub struct RunsConfig {
     pub patience: Patience,
     /// Threads that fold the reports of one round at the same time.
     pub workers: usize,
+    /// Which models of a run are kept.
+    pub retention: Retention,
 }
 
 impl Default for RunsConfig {
@@ -63,6 +66,7 @@ impl Default for RunsConfig {
         Self {
             patience: Patience::default(),
             workers,
+            retention: Retention::default(),
         }
     }
 }
@@ -77,7 +81,7 @@ impl Runs {
         exchange: Exchange,
         config: RunsConfig,
     ) -> Result<Self, StoreError> {
-        let shared = Shared::new(store, exchange, config.patience, config.workers);
+        let shared = Shared::new(store, exchange, config);
         let runs = Self(Arc::new(shared));
         for record in runs.0.store.runs().unfinished().await? {
             let id = record.id.clone();

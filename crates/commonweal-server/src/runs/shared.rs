@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::RunsConfig;
 use super::history::Progress;
 use super::message::Message;
 use super::pace::Patience;
 use super::turns::{Order, Turns};
+use crate::config::Retention;
 use crate::exchange::Exchange;
 use crate::store::Store;
 
@@ -22,6 +24,7 @@ pub(super) struct Shared {
     pub(super) patience: Patience,
     /// Threads that fold the reports of one round at the same time.
     pub(super) workers: usize,
+    pub(super) retention: Retention,
     /// When this process began to watch nodes, in milliseconds since 1970: who was away before is not known.
     pub(super) began_ms: u64,
     live: Mutex<BTreeMap<String, Live>>,
@@ -66,19 +69,15 @@ impl Page {
 }
 
 impl Shared {
-    pub(super) fn new(
-        store: Store,
-        exchange: Exchange,
-        patience: Patience,
-        workers: usize,
-    ) -> Self {
+    pub(super) fn new(store: Store, exchange: Exchange, config: RunsConfig) -> Self {
         let began_ms = exchange.now_ms();
         Self {
             store,
             exchange,
             turns: Turns::default(),
-            patience,
-            workers,
+            patience: config.patience,
+            workers: config.workers,
+            retention: config.retention,
             began_ms,
             live: Mutex::default(),
             over: Mutex::default(),

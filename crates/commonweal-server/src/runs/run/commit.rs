@@ -172,8 +172,22 @@ impl Actor {
         self.add_commit(&commit, along).await?;
         self.published(&track, &row);
         self.settled(&driven, &commit.counted).await;
+        self.let_go(&track, row.round);
         track.row = Some(row);
         Ok(track)
+    }
+
+    /// Lets go of models that are not to be kept, while the run goes on. What stays by a mishap goes after a later round.
+    fn let_go(&self, track: &Track, round: u64) {
+        let (store, retention) = (self.shared.store.clone(), self.shared.retention);
+        let best = track.run.best().map(|best| best.round);
+        let id = self.record.id.clone();
+        tokio::spawn(async move {
+            let is_kept = move |other| retention.is_kept(other, round, best);
+            if let Err(error) = store.commits().release(&id, is_kept).await {
+                tracing::warn!(run = %id, round, %error, "old models stay");
+            }
+        });
     }
 
     /// Writes a commit; one that is there already was written by the attempt before.
