@@ -17,7 +17,7 @@ use crate::backoff::Pace;
 use crate::connection::CallError;
 use crate::dry_run::{prepare_alone, solo_run, train_once};
 use crate::node::{Node, NodeError};
-use crate::request::{Ended, Request, RequestError, Requests};
+use crate::request::{Ended, PreparedBlob, Request, RequestError, Requests};
 use crate::runtime::{RuntimeError, runtime};
 use crate::session::{Session, SessionError};
 use crate::shared::Shared;
@@ -170,7 +170,9 @@ impl Node {
         bytes: &[u8],
     ) -> Result<MetricSums, ReportError> {
         let prepared = match request.prepared {
-            Some(digest) => Some(runtime()?.block_on(shared.blobs().prepared(&digest))?),
+            Some(PreparedBlob { blob, found }) => {
+                Some(runtime()?.block_on(shared.blobs().prepared(&blob, &found))?)
+            }
             None => None,
         };
         session.fit(prepared.as_ref(), &self.settings, self.folder.path())?;

@@ -51,7 +51,7 @@ pub use join::{Consent, Join, JoinError, Joined, join};
 pub use membership::{Membership, MembershipError};
 pub use node::{DataLine, DataList, Decided, Left, Node, NodeError, RecordReport, RequestList};
 pub use record::{Part, Record, RecordEntry, RecordError, RecordLine};
-pub use request::{Decider, Decision, Ended, Request, RequestError, Requests, Unfit};
+pub use request::{Decider, Decision, Ended, PreparedBlob, Request, RequestError, Requests, Unfit};
 pub use runtime::RuntimeError;
 pub use session::SessionError;
 pub use settings::{Accept, DataFiles, DataPlace, Settings, SettingsError};

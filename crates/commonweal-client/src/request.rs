@@ -34,7 +34,7 @@ pub struct Request {
     pub told: bool,
     /// What all nodes found together, once a task has named it.
     #[serde(default)]
-    pub prepared: Option<Digest>,
+    pub prepared: Option<PreparedBlob>,
     /// How it ended, once it has.
     pub ended: Option<Ended>,
 }
@@ -89,6 +89,15 @@ pub struct Unfit {
     pub column: String,
     /// The line of the file, from 1; 0 for none.
     pub line: u64,
+}
+
+/// What all nodes found together, and where the server keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedBlob {
+    /// The blob.
+    pub blob: Digest,
+    /// Of what it says: what tasks are bound to.
+    pub found: Digest,
 }
 
 /// How a run ended.

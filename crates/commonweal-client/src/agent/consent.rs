@@ -71,10 +71,12 @@ impl Agent {
         }
     }
 
-    fn revive(&mut self, mut request: Request) -> Result<(), AgentError> {
+    fn revive(&mut self, request: Request) -> Result<(), AgentError> {
         tracing::info!(run = request.run, "the run goes on");
-        request.ended = None;
-        self.shared.requests.write(&request)?;
+        let request = self.shared.requests.change(&request.run, |request| {
+            request.ended = None;
+            Ok(())
+        })?;
         self.look_at(request)
     }
 

@@ -10,6 +10,7 @@ use super::consent::post_until_heard;
 use super::{Agent, AgentError, Current, Event, Kept};
 use crate::assignment::{Assignment, AssignmentError, Ready, Watch, failure, failure_word};
 use crate::record::RecordEntry;
+use crate::request::PreparedBlob;
 use crate::session::Session;
 use crate::upload::{Fate, Upload};
 
@@ -80,8 +81,9 @@ impl Agent {
             return Ok(());
         };
         let job = run.job.as_ref().clone();
-        if run.request.prepared != assignment.task.prepared {
-            let prepared = assignment.task.prepared;
+        let prepared = assignment.prepared.zip(assignment.task.prepared);
+        let prepared = prepared.map(|(blob, found)| PreparedBlob { blob, found });
+        if prepared.is_some() && run.request.prepared != prepared {
             run.request.prepared = prepared;
             self.shared.requests.change(&assignment.run, |request| {
                 request.prepared = prepared;
