@@ -1,5 +1,6 @@
 //! A node in a directory of its own, its server, and the tasks of a federation of one.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -56,6 +57,8 @@ pub(super) fn ward() -> String {
 pub(super) struct Site {
     pub(super) server: Scripted,
     pub(super) folder: NodeFolder,
+    /// The blob of what was found, once it was.
+    found: Cell<Option<Digest>>,
     _temporary: tempfile::TempDir,
 }
 
@@ -76,6 +79,7 @@ impl Site {
         let site = Self {
             server,
             folder,
+            found: Cell::new(None),
             _temporary: temporary,
         };
         if !data.is_empty() {
@@ -168,6 +172,7 @@ impl Site {
             run: RUN.to_owned(),
             task: Some(task_of(task, None)),
             model: model.map(|digest| digest.as_bytes().to_vec()),
+            prepared: self.found.get().map(|digest| digest.as_bytes().to_vec()),
             accumulator,
         }));
     }
@@ -208,7 +213,7 @@ impl Site {
     /// Keeps what was found as a blob.
     pub(super) fn prepared(&self, prepared: &Prepared) {
         let bytes = serde_json::to_vec(prepared).unwrap();
-        self.server.blob_as(&prepared.digest(), &bytes);
+        self.found.set(Some(self.server.blob(&bytes)));
     }
 
     pub(super) fn requests(&self) -> Requests {
