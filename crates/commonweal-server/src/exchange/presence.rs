@@ -13,7 +13,7 @@ pub enum Presence {
         /// When it was last heard of.
         since_ms: u64,
     },
-    /// As silent, for [`OFFLINE_AFTER_MS`].
+    /// As silent, for `OFFLINE_AFTER_MS`.
     Offline {
         /// When it was last heard of; in an earlier process perhaps.
         since_ms: u64,

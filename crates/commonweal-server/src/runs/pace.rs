@@ -11,7 +11,7 @@ pub struct Patience {
     pub grace_ms: u64,
     /// A node at work has at least this long.
     pub work_ms: u64,
-    /// The first rest of a node that failed [`Rests::FAILURES`] times in a row.
+    /// The first rest of a node that failed `Rests::FAILURES` times in a row.
     pub rest_ms: u64,
 }
 
