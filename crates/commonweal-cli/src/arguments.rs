@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    bench, cancel, completions, config, data, download, evaluate, explain, export, job, login,
-    logs, new, node, plot, predict, report, reproduce, resume, runs, serve, server, simulate,
-    submit, up, watch,
+    bench, cancel, completions, config, data, doctor, download, evaluate, explain, export, job,
+    login, logs, new, node, plot, predict, report, reproduce, resume, runs, serve, server,
+    simulate, submit, up, watch,
 };
 use crate::exit;
 
@@ -92,6 +92,8 @@ pub enum Command {
     Config(config::Config),
     /// Be a site of a federation: join, decide, train, look
     Node(node::Node),
+    /// Look for what keeps a node or a server from working
+    Doctor(doctor::Doctor),
     /// Remember a server, and the key with which one is known to it
     Login(login::Login),
     /// Hand a job to the server, and watch it

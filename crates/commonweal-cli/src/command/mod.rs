@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod completions;
 pub mod config;
 pub mod data;
+pub mod doctor;
 pub mod download;
 pub mod evaluate;
 pub mod explain;
@@ -54,6 +55,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
         Command::Up(command) => command.run(context),
         Command::Serve(command) => command.run(context),
         Command::Server(command) => command.run(context),
+        Command::Doctor(command) => command.run(context),
         Command::Config(command) => command.run(context),
         Command::Node(command) => command.run(context),
         Command::Login(command) => command.run(context),

@@ -1,6 +1,9 @@
 //! Why a node's command failed.
 
-use commonweal_client::{AgentError, CallError, JoinError, NodeError, RequestError, SettingsError};
+use commonweal_client::{
+    AgentError, CallError, DryRunError, JoinError, NodeError, ReportError, RequestError,
+    SettingsError,
+};
 use commonweal_wire::JoinStringError;
 use thiserror::Error;
 
@@ -29,6 +32,12 @@ pub enum NodeFailure {
     /// The node did not join.
     #[error(transparent)]
     Join(#[from] JoinError),
+    /// No dry run.
+    #[error(transparent)]
+    DryRun(#[from] DryRunError),
+    /// No report or model.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// The node cannot do what its owner asks.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -47,6 +56,16 @@ impl NodeFailure {
                     Exit::Usage
                 }
                 JoinError::Call(error) => exit_of(error),
+                _ => Exit::Failed,
+            },
+            Self::DryRun(error) => match error {
+                DryRunError::Job { .. } | DryRunError::Request(_) => Exit::Usage,
+                _ => Exit::Failed,
+            },
+            Self::Report(error) => match error {
+                ReportError::NotOver { .. } | ReportError::Request(_) => Exit::Usage,
+                ReportError::NoModel { .. } | ReportError::NotApproved { .. } => Exit::Refused,
+                ReportError::Call(error) => exit_of(error),
                 _ => Exit::Failed,
             },
             Self::Node(error) => match error {

@@ -1,6 +1,6 @@
-//! `commonweal node status|data|record|leave`: what the node is, has and did, and the end of it.
+//! `commonweal node status|data|record|doctor|leave`: what the node is, has and did, and the end of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -26,6 +26,13 @@ pub struct Record {
     pub verify: bool,
 }
 
+/// The arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// A job that the node's data should serve: its rows are read
+    pub job: Option<PathBuf>,
+}
+
 /// The arguments of `leave`.
 #[derive(Debug, Args)]
 pub struct Leave {}
@@ -48,6 +55,20 @@ impl Record {
     pub(super) fn run(&self, dir: &Path, console: &Console) -> Result<Exit, Failure> {
         let record = open(dir)?.record(self.verify).map_err(NodeFailure::from)?;
         Ok(say(console, "record", &record))
+    }
+}
+
+impl Doctor {
+    pub(super) fn run(&self, dir: &Path, console: &Console) -> Result<Exit, Failure> {
+        let findings = commonweal_client::doctor(dir, self.job.as_deref());
+        console.line(&findings);
+        for finding in &findings.findings {
+            console.event("finding", finding);
+        }
+        match findings.is_good() {
+            true => Ok(Exit::Success),
+            false => Ok(Exit::Failed),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `commonweal node`: a site's part of a federation, as its owner handles it.
 
+mod assess;
 mod consent;
 mod failure;
 mod join;
@@ -42,6 +43,8 @@ pub enum Action {
     Requests(consent::Requests),
     /// Tell in plain words what a run asks for
     Show(consent::Show),
+    /// Do a run's work once and show what would leave; nothing is sent
+    DryRun(assess::DryRun),
     /// Let a run use the data
     Approve(consent::Approve),
     /// Keep a run from the data, with a reason
@@ -52,6 +55,12 @@ pub enum Action {
     Data(look::Data),
     /// Print everything that was decided and sent, in its hash chain
     Record(look::Record),
+    /// Compare the final model with one of this node's data alone
+    Report(assess::Report),
+    /// Fetch the final model of a run
+    Model(assess::Model),
+    /// Look for what keeps the node from working
+    Doctor(look::Doctor),
     /// Leave the federation: the key goes at both ends, the record stays
     Leave(look::Leave),
 }
@@ -73,6 +82,10 @@ impl Node {
             Action::Status(action) => action.run(dir, console),
             Action::Data(action) => action.run(dir, console),
             Action::Record(action) => action.run(dir, console),
+            Action::DryRun(action) => action.run(dir, console),
+            Action::Report(action) => action.run(dir, console),
+            Action::Model(action) => action.run(dir, console),
+            Action::Doctor(action) => action.run(dir, console),
             Action::Leave(action) => action.run(dir, console),
         }
     }
