@@ -1,8 +1,8 @@
 //! Who is known: the store's nodes and keys, at hand for every request, and looked up again when another process
 //! has written.
 
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use commonweal_core::{ClientName, Digest};
 use commonweal_wire::{KeyId, PublicKey};
@@ -18,6 +18,8 @@ pub(super) struct Register(RwLock<Pages>);
 struct Pages {
     nodes: HashMap<KeyId, Member>,
     keys: Vec<ApiKey>,
+    /// How often this process has noted what it wrote itself.
+    notes: u64,
 }
 
 /// A node that joined once.
@@ -44,34 +46,33 @@ impl Register {
     /// # Errors
     /// [`StoreError`]; what was known stays.
     pub(super) async fn load(&self, store: &Store) -> Result<Vec<ClientName>, StoreError> {
-        let nodes = store.nodes().list().await?;
-        let keys = store.keys().list().await?;
-        let nodes = nodes.iter().map(|node| (node.key.id(), Member::from(node)));
-        let pages = Pages {
-            nodes: nodes.collect(),
-            keys,
-        };
-        let is_gone = |(id, member): &(&KeyId, &Member)| {
-            let now = pages.nodes.get(*id);
-            member.state == NodeState::Enrolled
-                && now.is_none_or(|now| now.state != NodeState::Enrolled)
-        };
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let gone = known.nodes.iter().filter(is_gone);
-        let gone = gone.map(|(_, member)| member.name.clone()).collect();
-        *known = pages;
-        Ok(gone)
+        loop {
+            let notes = self.pages().notes;
+            let nodes = store.nodes().list().await?;
+            let keys = store.keys().list().await?;
+            let nodes = nodes.iter().map(|node| (node.key.id(), Member::from(node)));
+            let pages = Pages {
+                nodes: nodes.collect(),
+                keys,
+                notes,
+            };
+            let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            // A node that joined while the store was read is not on these pages perhaps.
+            if known.notes == notes {
+                return Ok(std::mem::replace(&mut *known, pages).gone(&known));
+            }
+        }
     }
 
     /// The node of a key.
     pub(super) fn member(&self, id: &KeyId) -> Option<Member> {
-        let pages = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let pages = self.pages();
         pages.nodes.get(id).cloned()
     }
 
     /// The enrolled nodes' keys by name.
     pub(super) fn keys(&self) -> HashMap<ClientName, KeyId> {
-        let pages = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let pages = self.pages();
         let enrolled = pages
             .nodes
             .iter()
@@ -85,12 +86,13 @@ impl Register {
     pub(super) fn note(&self, member: Member) {
         let mut pages = self.0.write().unwrap_or_else(PoisonError::into_inner);
         pages.nodes.insert(member.key.id(), member);
+        pages.notes += 1;
     }
 
     /// The holder of an API key. All keys are compared, each in constant time.
     pub(super) fn holder(&self, secret: &str) -> Option<ApiKey> {
         let digest = Digest::of(secret.as_bytes());
-        let pages = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let pages = self.pages();
         let mut holder = None;
         for key in &pages.keys {
             let is_it: bool = key.digest.as_bytes().ct_eq(digest.as_bytes()).into();
@@ -99,5 +101,21 @@ impl Register {
             }
         }
         holder
+    }
+
+    fn pages(&self) -> RwLockReadGuard<'_, Pages> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pages {
+    /// Names that an enrolled node has here and none has in `later`.
+    fn gone(&self, later: &Self) -> Vec<ClientName> {
+        let names = |pages: &Self| -> BTreeSet<ClientName> {
+            let nodes = pages.nodes.values();
+            let enrolled = nodes.filter(|member| member.state == NodeState::Enrolled);
+            enrolled.map(|member| member.name.clone()).collect()
+        };
+        names(self).difference(&names(later)).cloned().collect()
     }
 }

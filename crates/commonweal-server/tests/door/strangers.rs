@@ -1,0 +1,110 @@
+//! Those who are nobody's node: plain HTTP, nonsense, too much, and silence.
+
+use commonweal_core::Digest;
+use commonweal_wire::{RefusalCode, path};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::client::{Node, ask, head, reply};
+use crate::house::House;
+
+#[tokio::test]
+async fn plain_http_is_told_to_speak_https() {
+    let house = House::open().await;
+    let mut socket = TcpStream::connect(house.running.address()).await.unwrap();
+    socket
+        .write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("write https://"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_unknown_path_or_method_is_refused_as_such() {
+    let house = House::open().await;
+    let node = house.enrol(1).await;
+    for (method, target) in [("GET", "/"), ("DELETE", path::POLL), ("POST", "/v2/poll")] {
+        assert_eq!(
+            node.ask(method, target, b"").await.refusal(),
+            RefusalCode::Malformed,
+            "{target}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_refused_while_it_is_still_being_sent() {
+    let house = House::open().await;
+    let node = house.enrol(1).await;
+    let body = vec![7; 3 << 20];
+    let reply = node.ask("POST", path::VERDICT, &body).await;
+    assert_eq!(reply.refusal(), RefusalCode::TooLarge);
+}
+
+#[tokio::test]
+async fn headers_that_are_too_long_end_the_connection_and_nothing_else() {
+    let house = House::open().await;
+    let node = house.enrol(1).await;
+    let mut connection = node.connect().await;
+    let long = format!("x: {}\r\n", "y".repeat(1 << 20));
+    // The server may close before all of it is sent.
+    let _ = connection
+        .write_all(head("GET", "/", &long, 0).as_bytes())
+        .await;
+    assert_eq!(reply(&mut connection).await.status, 431);
+    assert!(node.is_served().await);
+}
+
+#[tokio::test]
+async fn five_hundred_connections_that_say_nothing_keep_nobody_out() {
+    let house = House::open().await;
+    let address = house.running.address();
+    let mut silent = Vec::new();
+    for number in 0..500 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        if number % 2 == 0 {
+            // The beginning of a handshake that never goes on.
+            socket.write_all(&[22, 3, 1, 2]).await.unwrap();
+        }
+        silent.push(socket);
+    }
+    let node = house.enrol(1).await;
+    for _ in 0..5 {
+        assert!(node.is_served().await);
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_of_one_address_pushes_its_own_oldest_out() {
+    let house = House::open().await;
+    let address = house.running.address();
+    let mut first = TcpStream::connect(address).await.unwrap();
+    let mut crowd = Vec::new();
+    for _ in 0..600 {
+        crowd.push(TcpStream::connect(address).await.unwrap());
+    }
+    assert_eq!(first.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    assert_eq!(
+        Node::new(&house, 1)
+            .ask("GET", "/healthz", b"")
+            .await
+            .text(),
+        "ok\n"
+    );
+}
+
+#[tokio::test]
+async fn one_connection_serves_many_requests_and_tells_the_time() {
+    let house = House::open().await;
+    let node = house.enrol(1).await;
+    let mut connection = node.connect().await;
+    for _ in 0..3 {
+        let headers = node.sign("GET", "/v1/blobs/sha256:0", Digest::of(b""));
+        let reply = ask(&mut connection, "GET", "/v1/blobs/sha256:0", &headers, b"").await;
+        assert_eq!(reply.refusal(), RefusalCode::Malformed);
+        assert!(reply.header("commonweal-time").is_some());
+    }
+}
