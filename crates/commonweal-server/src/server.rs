@@ -4,14 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use commonweal_wire::ServerIdentity;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio_rustls::TlsAcceptor;
 
 use crate::authority::{Authority, AuthorityError};
@@ -24,6 +24,9 @@ use crate::store::{NodeState, ServerLock, Store, StoreError};
 
 /// Connections that wait to be accepted: what a whole federation makes when it comes back at once.
 const BACKLOG: u32 = 4_096;
+
+/// Time between two looks at the certificate.
+const CERTIFICATE_TIME: Duration = Duration::from_secs(60 * 60);
 
 /// What starts a server.
 pub struct Server;
@@ -126,7 +129,7 @@ impl Server {
             identity: authority.identity().clone(),
             closing,
             accepting: tokio::spawn(Arc::clone(&door).serve(listener, tls)),
-            _watches: watches(&door),
+            _watches: watches(&door, Arc::new(authority), config),
             door,
             _lock: lock,
         })
@@ -202,7 +205,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 /// Makes keys perhaps: not on a thread that serves.
 async fn open_authority(config: ServerConfig) -> Result<Authority, StartError> {
     let folder = config.data_dir.clone();
-    let opened = tokio::task::spawn_blocking(move || Authority::open(&config, SystemTime::now()));
+    let opened = spawn_blocking(move || Authority::open(&config, SystemTime::now()));
     let opened = opened.await.map_err(|_| StartError::Ending { folder })?;
     Ok(opened?)
 }
@@ -216,7 +219,7 @@ fn mailbox() -> Result<String, StartError> {
 }
 
 /// What goes on beside the requests.
-fn watches(door: &Arc<Door>) -> JoinSet<()> {
+fn watches(door: &Arc<Door>, authority: Arc<Authority>, config: ServerConfig) -> JoinSet<()> {
     let mut watches = JoinSet::new();
     let exchange = door.exchange.clone();
     watches.spawn(async move { exchange.watch().await });
@@ -226,7 +229,23 @@ fn watches(door: &Arc<Door>) -> JoinSet<()> {
     watches.spawn(async move { watched.watch().await });
     let seen = Arc::clone(door);
     watches.spawn(async move { seen.write_seen().await });
+    watches.spawn(renew(authority, config));
     watches
+}
+
+/// Renews the certificate when that is due: a server may run for years.
+async fn renew(authority: Arc<Authority>, config: ServerConfig) {
+    loop {
+        tokio::time::sleep(CERTIFICATE_TIME).await;
+        let (authority, config) = (Arc::clone(&authority), config.clone());
+        let renewed = spawn_blocking(move || authority.renew(&config, SystemTime::now())).await;
+        match renewed {
+            Ok(Ok(true)) => tracing::info!("the certificate is renewed"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the certificate is not renewed"),
+            Err(_) => return,
+        }
+    }
 }
 
 fn to_usize(number: u64) -> usize {

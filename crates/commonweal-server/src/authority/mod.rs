@@ -8,13 +8,15 @@ mod pem;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use commonweal_core::Digest;
 use commonweal_wire::{FEDERATION_NAME, ServerIdentity};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 
 use crate::config::ServerConfig;
 use crate::store::create_private_folder;
@@ -34,12 +36,14 @@ const LOCK: &str = "ca.lock";
 
 /// A server's certificates and key.
 pub struct Authority {
-    /// What the server shows: its own certificate first.
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    shown: Arc<Shown>,
     identity: ServerIdentity,
     certificates: Vec<CertificateFile>,
 }
+
+/// What connections are shown: the server's own certificate first. Changed without a restart.
+#[derive(Debug)]
+struct Shown(RwLock<Arc<CertifiedKey>>);
 
 /// A certificate that lies in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,21 +155,35 @@ impl Authority {
     /// [`AuthorityError::Unusable`].
     pub fn tls_config(&self) -> Result<Arc<rustls::ServerConfig>, AuthorityError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let made = rustls::ServerConfig::builder_with_provider(provider)
+        let versions = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .and_then(|builder| {
-                let builder = builder.with_no_client_auth();
-                builder.with_single_cert(self.chain.clone(), self.key.clone_key())
-            });
-        let mut config = made.map_err(|source| AuthorityError::Unusable {
-            path: self
-                .certificates
-                .first()
-                .map_or_else(PathBuf::new, |it| it.path.clone()),
-            source,
-        })?;
+            .map_err(|source| self.unusable(source))?;
+        let shown: Arc<dyn ResolvesServerCert> = self.shown.clone();
+        let mut config = versions.with_no_client_auth().with_cert_resolver(shown);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
+    }
+
+    /// Looks at the certificates again: renews the server's own where that is due at `now`, takes up an operator's that
+    /// has changed in its files. Connections from then on are shown the new one. Says whether it is another one.
+    ///
+    /// # Errors
+    /// [`AuthorityError`]; the server goes on with what it has.
+    pub fn renew(&self, config: &ServerConfig, now: SystemTime) -> Result<bool, AuthorityError> {
+        let (before, fresh) = (self.shown.get(), Self::open(config, now)?.shown.get());
+        let is_new = before.cert != fresh.cert;
+        if is_new {
+            *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
+        Ok(is_new)
+    }
+
+    fn unusable(&self, source: rustls::Error) -> AuthorityError {
+        let path = self.certificates.first().map(|it| it.path.clone());
+        AuthorityError::Unusable {
+            path: path.unwrap_or_default(),
+            source,
+        }
     }
 
     fn of_operator(
@@ -176,8 +194,7 @@ impl Authority {
         let chain = pem::certificates(certificate)?;
         let dates = certificate::dates(certificate, &chain[0])?;
         Ok(Self {
-            chain,
-            key: pem::key(key)?,
+            shown: Shown::new(certificate, chain, pem::key(key)?)?,
             identity: ServerIdentity::Name(config.public_url().host().to_owned()),
             certificates: vec![CertificateFile {
                 path: certificate.to_path_buf(),
@@ -198,6 +215,7 @@ impl Authority {
             let dates = certificate::dates(&path, der)?;
             Ok(CertificateFile { path, dates })
         };
+        let shown = Shown::new(&tls_path, chain.clone(), key)?;
         let certificates = vec![
             dates(tls_path, &chain[0])?,
             dates(authority_path, issuer.certificate())?,
@@ -205,9 +223,33 @@ impl Authority {
         Ok(Self {
             identity: ServerIdentity::Authority(Digest::of(issuer.certificate())),
             certificates,
-            chain,
-            key,
+            shown,
         })
+    }
+}
+
+impl Shown {
+    fn new(
+        path: &Path,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Arc<Self>, AuthorityError> {
+        let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
+        let certified = certified.map_err(|source| AuthorityError::Unusable {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(Arc::new(Self(RwLock::new(Arc::new(certified)))))
+    }
+
+    fn get(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.get())
     }
 }
 
@@ -261,6 +303,10 @@ mod tests {
         }
     }
 
+    fn chain(authority: &Authority) -> Vec<CertificateDer<'static>> {
+        authority.shown.get().cert.clone()
+    }
+
     /// Whether a node that has pinned `root` takes `authority` for `name`.
     fn is_trusted(
         authority: &Authority,
@@ -274,7 +320,8 @@ mod tests {
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
         let now = UnixTime::since_unix_epoch(Duration::from_secs(at * DAY_SECONDS));
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        let (own, others) = authority.chain.split_first().unwrap();
+        let chain = chain(authority);
+        let (own, others) = chain.split_first().unwrap();
         let verified = verifier
             .build()
             .unwrap()
@@ -286,7 +333,7 @@ mod tests {
     fn a_first_start_makes_a_certificate_for_each_name_of_the_server() {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::open(&config(folder.path()), day(20_000)).unwrap();
-        let root = &authority.chain[1];
+        let root = &chain(&authority)[1];
         for name in [
             FEDERATION_NAME,
             "fl.example.org",
@@ -308,7 +355,7 @@ mod tests {
         let authority = Authority::open(&config(folder.path()), day(20_000)).unwrap();
         assert!(is_trusted(
             &authority,
-            &authority.chain[1],
+            &chain(&authority)[1],
             FEDERATION_NAME,
             19_999
         ));
@@ -319,8 +366,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = Authority::open(&config(folder.path()), day(20_000)).unwrap();
         let second = Authority::open(&config(folder.path()), day(20_200)).unwrap();
-        assert_eq!(first.chain, second.chain);
-        assert_eq!(first.key, second.key);
+        assert_eq!(chain(&first), chain(&second));
     }
 
     #[test]
@@ -328,20 +374,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = Authority::open(&config(folder.path()), day(20_000)).unwrap();
         let renewed = Authority::open(&config(folder.path()), day(20_300)).unwrap();
-        assert_ne!(first.chain[0], renewed.chain[0]);
+        assert_ne!(chain(&first)[0], chain(&renewed)[0]);
         assert_eq!(first.identity, renewed.identity);
         assert!(!is_trusted(
             &first,
-            &first.chain[1],
+            &chain(&first)[1],
             FEDERATION_NAME,
             20_600
         ));
         assert!(is_trusted(
             &renewed,
-            &first.chain[1],
+            &chain(&first)[1],
             FEDERATION_NAME,
             20_600
         ));
+    }
+
+    #[test]
+    fn a_server_at_work_renews_its_certificate_once_that_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let authority = Authority::open(&config, day(20_000)).unwrap();
+        let before = chain(&authority);
+        assert!(!authority.renew(&config, day(20_200)).unwrap());
+        assert_eq!(chain(&authority), before);
+        assert!(authority.renew(&config, day(20_300)).unwrap());
+        assert!(is_trusted(&authority, &before[1], FEDERATION_NAME, 20_600));
     }
 
     #[test]
@@ -355,7 +413,7 @@ mod tests {
         let second = Authority::open(&moved, day(20_001)).unwrap();
         assert!(is_trusted(
             &second,
-            &first.chain[1],
+            &chain(&first)[1],
             "moved.example.org",
             20_001
         ));
@@ -423,7 +481,7 @@ mod tests {
             tls_key: Some(folder.path().join(CA_KEY)),
             ..own
         };
-        let refused = Authority::open(&wrong, day(20_000)).unwrap().tls_config();
+        let refused = Authority::open(&wrong, day(20_000));
         assert!(matches!(refused, Err(AuthorityError::Unusable { .. })));
     }
 }
