@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::assignment::{Watch, parameters};
 use crate::backoff::Pace;
 use crate::connection::CallError;
-use crate::dry_run::{prepare_alone, solo_run, train_once};
+use crate::dry_run::{evaluate_once, prepare_alone, solo_run, train_once};
 use crate::node::{Node, NodeError};
 use crate::request::{Ended, PreparedBlob, Request, RequestError, Requests};
 use crate::runtime::{RuntimeError, runtime};
@@ -136,11 +136,16 @@ impl Node {
         session.fit(prepared.as_ref(), &self.settings, self.folder.path())?;
         let mut solo = solo_run(&session, prepared.as_ref())?;
         let mut state = ClientState::default();
-        for _ in 0..session.job.rounds {
-            if matches!(solo.next(), Next::End(_)) {
-                break;
+        loop {
+            match solo.next() {
+                Next::Train => {
+                    train_once(&mut session, &mut solo, &mut state, &mut |_, _, _| {})?;
+                }
+                Next::Evaluate => {
+                    evaluate_once(&mut session, &mut solo, &state, &mut |_, _, _| {})?;
+                }
+                Next::End(_) => break,
             }
-            train_once(&mut session, &mut solo, &mut state, &mut |_, _, _| {})?;
         }
         let spec = Arc::clone(&solo.spec().metrics);
         let alone = measure(&mut session, &spec, solo.model(), &state)?;

@@ -62,7 +62,7 @@ pub enum DataError {
         /// The data set.
         name: String,
         /// What is wrong.
-        source: ShareError,
+        source: Box<ShareError>,
     },
     /// The files cannot be read.
     #[error("data set {name:?}: {source}")]
@@ -70,7 +70,7 @@ pub enum DataError {
         /// The data set.
         name: String,
         /// What is wrong.
-        source: SourceError,
+        source: Box<SourceError>,
     },
     /// The rows cannot be split.
     #[error("data set {name:?}: {source}")]
@@ -200,7 +200,7 @@ impl Opening<'_> {
             ShareError::Partition(source) => self.partition(source),
             source => DataError::Share {
                 name: self.name.to_owned(),
-                source,
+                source: Box::new(source),
             },
         })?;
         self.finish(share.source, &section, share.partition)
@@ -229,8 +229,10 @@ impl Opening<'_> {
     }
 
     fn source(&self, source: SourceError) -> DataError {
-        let name = self.name.to_owned();
-        DataError::Source { name, source }
+        DataError::Source {
+            name: self.name.to_owned(),
+            source: Box::new(source),
+        }
     }
 
     fn partition(&self, source: PartitionError) -> DataError {

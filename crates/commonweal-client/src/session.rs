@@ -1,6 +1,5 @@
 //! A run at this node: its data, its trainer, and the tasks of its rounds, done with the simulator's own functions.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -252,17 +251,18 @@ impl Session {
             TaskKind::Prepare(_) => self.prepare(task),
             TaskKind::Train(plan) => {
                 let had_none = state.bytes.is_empty();
-                let (update, state) = {
-                    let entropy = self.entropy.draw();
-                    let (trainer, train, name) = self.parts()?;
-                    let rows = ClientRows {
-                        client: name,
-                        train: &train,
-                        // What the model is tested on is nothing to learn from.
-                        test: &[],
-                    };
-                    trainer.train(task, plan, rows, model, state, entropy, progress)?
+                let entropy = self.entropy.draw();
+                let fitted = self.fitted.as_mut().ok_or(SessionError::OtherPrepared)?;
+                let train = self.data.train();
+                let rows = ClientRows {
+                    client: &self.name,
+                    train: &train,
+                    // What the model is tested on is nothing to learn from.
+                    test: &[],
                 };
+                let (update, state) = fitted
+                    .trainer
+                    .train(task, plan, rows, model, state, entropy, progress)?;
                 let entropy = self.entropy.draw();
                 let pipeline = &plan.pipeline;
                 let payload = pipeline.on_client(update, task.base, &task.seed, entropy)?;
@@ -310,13 +310,6 @@ impl Session {
     /// The manifest's digest.
     pub(crate) fn manifest(&self) -> Digest {
         self.manifest
-    }
-
-    fn parts(
-        &mut self,
-    ) -> Result<(&mut Box<dyn Trainer>, Cow<'_, [u32]>, &ClientName), SessionError> {
-        let fitted = self.fitted.as_mut().ok_or(SessionError::OtherPrepared)?;
-        Ok((&mut fitted.trainer, self.data.train(), &self.name))
     }
 }
 

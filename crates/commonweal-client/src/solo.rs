@@ -99,6 +99,7 @@ impl Solo {
         };
         let job = Job {
             cohort,
+            stop: None,
             ..job.clone()
         };
         let known = Known {

@@ -2,6 +2,7 @@
 
 mod canaries;
 mod consent;
+mod dry_run;
 mod fixture;
 mod network;
 mod work;

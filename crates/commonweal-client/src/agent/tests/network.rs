@@ -65,7 +65,8 @@ fn a_node_with_a_wrong_clock_learns_the_servers() {
 
 #[test]
 fn a_node_whose_key_is_in_use_elsewhere_stops_and_says_so() {
-    let ends: [(RefusalCode, fn(&AgentError) -> bool); 4] = [
+    type Is = fn(&AgentError) -> bool;
+    let ends: [(RefusalCode, Is); 4] = [
         (RefusalCode::TakenOver, |end| {
             matches!(end, AgentError::TakenOver)
         }),
