@@ -86,8 +86,6 @@ impl Questions {
 
     /// The run that follows from the answers.
     ///
-    /// `prepared` is their record with the digest of its blob; none if nothing was asked.
-    ///
     /// # Errors
     /// [`FoundationError`].
     pub(super) fn answered(
@@ -95,14 +93,13 @@ impl Questions {
         job: &Job,
         manifest: &Manifest,
         prepared: &Prepared,
-        blob: Option<Digest>,
         initial: Option<&[u8]>,
     ) -> Result<Foundation, FoundationError> {
         let data = self.preparation.apply(&self.blank, prepared)?;
         let input = InputRecord::of(&self.blank, &self.preparation, prepared, &data)?;
         let known = Known {
             manifest: manifest.digest(),
-            prepared: blob,
+            prepared: self.spec().map(|_| prepared.digest()),
             class_rows: self.class_rows(prepared, &data),
             instruction_set: instruction_set().to_string(),
         };

@@ -4,6 +4,7 @@
 //! over, by the store.
 
 mod explain;
+mod farewell;
 mod files;
 mod folding;
 mod foundation;
@@ -83,6 +84,7 @@ impl Runs {
     ) -> Result<Self, StoreError> {
         let shared = Shared::new(store, exchange, config);
         let runs = Self(Arc::new(shared));
+        farewell::say_again(&runs.0).await?;
         for record in runs.0.store.runs().unfinished().await? {
             let id = record.id.clone();
             if let Err(error) = Actor::begin(&runs.0, record) {

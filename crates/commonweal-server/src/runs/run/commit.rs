@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use commonweal_core::{
-    Abandoned, ClientIndex, ClientName, Committed, Digest, RoundOutcome, Run, SnapshotParts,
+    Abandoned, ClientIndex, ClientName, Committed, Digest, RoundOutcome, Run, SnapshotParts, Stage,
     TaskId, Time,
 };
 use commonweal_disk::history::{Outcome, RoundRow};
@@ -245,7 +245,8 @@ impl Actor {
             };
             let is_counted = counted.binary_search(&node).is_ok();
             self.settle(&node, driven.task, is_counted);
-            if is_counted {
+            // Measuring is easier than training: it makes up for no failure.
+            if is_counted && driven.task.stage != Stage::Evaluate {
                 self.rests.counted(client);
             }
         }

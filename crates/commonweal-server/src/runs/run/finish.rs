@@ -13,11 +13,12 @@ use commonweal_disk::record::{Ended, Expected, SeedSummary, Summary};
 use commonweal_disk::spread::Spread;
 use commonweal_train::instruction_set;
 use commonweal_wire::control::RunState;
-use commonweal_wire::proto::{Ending, RunOver, instruction};
+use commonweal_wire::proto::instruction;
 use tokio::task::spawn_blocking;
 
 use super::rounds::Track;
 use super::{Actor, Stop, json};
+use crate::runs::farewell::run_over;
 use crate::runs::files;
 use crate::store::{Level, Note};
 
@@ -48,7 +49,7 @@ impl Actor {
         .await?;
         self.record.state = state;
         let shared_model = self.job.deployment.share_model.then_some(track.model);
-        self.tell_over(Ending::Finished, "", shared_model).await;
+        self.tell_over(shared_model).await;
         let text = format!("finished after {} rounds", track.run.round());
         self.log(Level::Info, &text).await;
         self.page.move_on();
@@ -73,34 +74,27 @@ impl Actor {
             // The server ends, or the run is gone from the store: there is nobody to tell.
             return;
         }
-        let (ending, level) = match state {
-            RunState::Cancelled => (Ending::Cancelled, Level::Info),
-            _ => (Ending::Failed, Level::Error),
+        let level = match state {
+            RunState::Cancelled => Level::Info,
+            _ => Level::Error,
         };
         self.log(level, reason).await;
-        self.tell_over(ending, reason, None).await;
+        self.record.state = state;
+        self.record.reason = Some(reason.to_owned());
+        self.tell_over(None).await;
         self.page.move_on();
     }
 
     /// Tells all nodes that were asked that nothing more will come.
-    async fn tell_over(&self, ending: Ending, reason: &str, model: Option<Digest>) {
+    async fn tell_over(&self, model: Option<Digest>) {
         let input = match model {
             Some(_) => self.input_blob().await,
             None => None,
         };
         for (node, _) in self.candidates.asked() {
             let is_member = self.client(node).is_some();
-            let shared = |digest: Option<Digest>| {
-                let digest = digest.filter(|_| is_member);
-                digest.map(|digest| digest.as_bytes().to_vec())
-            };
-            let over = RunOver {
-                run: self.record.id.clone(),
-                ending: ending.into(),
-                reason: reason.to_owned(),
-                model: shared(model),
-                input: shared(input),
-            };
+            let for_member = |digest: Option<Digest>| digest.filter(|_| is_member);
+            let over = run_over(&self.record, for_member(model), for_member(input));
             self.shared
                 .exchange
                 .send(node, instruction::Kind::RunOver(over));

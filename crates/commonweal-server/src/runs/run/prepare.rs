@@ -56,18 +56,23 @@ impl Actor {
                 Ok(found)
             }
             (Some(_), Some(blob)) => {
-                let bytes = self
-                    .insist(|| async { self.shared.store.blobs().fetch(&blob).await })
-                    .await?;
-                let prepared = serde_json::from_slice(&bytes);
-                let answers = Answers {
-                    prepared: prepared.map_err(|error| Stop::Failed(error.to_string()))?,
-                    blob: Some(blob),
-                };
+                let answers = self.answers(blob).await?;
                 self.built(&questions, &answers, initial)
             }
             (Some(spec), None) => self.prepare(&questions, spec, initial).await,
         }
+    }
+
+    /// What a blob says that `prepare` found: read as the nodes read it, so that its digest is theirs.
+    async fn answers(&self, blob: Digest) -> Result<Answers, Stop> {
+        let bytes = self
+            .insist(|| async { self.shared.store.blobs().fetch(&blob).await })
+            .await?;
+        let prepared = serde_json::from_slice(&bytes);
+        Ok(Answers {
+            prepared: prepared.map_err(|error| Stop::Failed(error.to_string()))?,
+            blob: Some(blob),
+        })
     }
 
     fn built(
@@ -80,7 +85,6 @@ impl Actor {
             &self.job,
             &self.manifest,
             &answers.prepared,
-            answers.blob,
             initial.as_deref(),
         );
         let foundation = foundation.map_err(|error| Stop::Failed(error.to_string()))?;
@@ -137,10 +141,7 @@ impl Actor {
             let prepared = sums.finish(&spec, self.manifest.digest());
             let prepared = prepared.map_err(|error| Stop::Failed(error.to_string()))?;
             let blob = self.put_json(&prepared).await?;
-            let answers = Answers {
-                prepared,
-                blob: Some(blob),
-            };
+            let answers = self.answers(blob).await?;
             let found = self.built(questions, &answers, initial)?;
             let seconds = (self.now().ms - began.ms) as f64 / 1000.0;
             self.commit_prepared(&found, &answers, &driven, committed.counted(), seconds)
@@ -281,7 +282,10 @@ impl Actor {
         found: &Found,
         answers: &Answers,
     ) -> Result<[(&'static str, Digest); 2], Stop> {
-        let prepared = self.put_json(&answers.prepared).await?;
+        let prepared = match answers.blob {
+            Some(blob) => blob,
+            None => self.put_json(&answers.prepared).await?,
+        };
         let input = self.put_json(&found.foundation.input).await?;
         Ok([(files::PREPARED, prepared), (files::INPUT, input)])
     }

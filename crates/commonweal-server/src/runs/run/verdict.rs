@@ -34,8 +34,7 @@ impl Actor {
             Ok(said) => said,
             Err(message) => return Ok(Err(Refused::new(RefusalCode::Malformed, message))),
         };
-        if self.is_stranger(node) {
-            let message = "the run has begun without this node";
+        if let Some(message) = self.is_not_asked(node) {
             return Ok(Err(Refused::new(RefusalCode::NotInCohort, message)));
         }
         match said {
@@ -59,10 +58,20 @@ impl Actor {
         }
     }
 
-    /// Whether the run can do without the node: it has begun, and the node takes no part.
-    fn is_stranger(&self, node: &ClientName) -> bool {
-        let population = self.population.as_ref();
-        population.is_some_and(|population| population.index(node).is_none())
+    /// Why a node's word does not matter; none if it does.
+    fn is_not_asked(&self, node: &ClientName) -> Option<&'static str> {
+        match &self.population {
+            Some(population) => {
+                let is_stranger = population.index(node).is_none();
+                is_stranger.then_some("the run has begun without this node")
+            }
+            None => {
+                let candidate = self.candidates.find(node);
+                let fits = candidate.is_some_and(|candidate| candidate.unmet.is_none());
+                (!fits)
+                    .then_some("the job asks for what this node does not state: it was not asked")
+            }
+        }
     }
 
     /// Why a schema does not fit, by column and in words; none if it does.

@@ -1,0 +1,162 @@
+//! Nodes that fail, vanish or forge: the round goes on, and the log names them.
+
+use commonweal_core::Stage;
+use commonweal_wire::RefusalCode;
+use commonweal_wire::proto::FailureCode;
+
+use crate::world::{Deed, Heard, Visitor, World, impatient, name, tasks};
+use crate::{job, visitors};
+
+/// A run of three nodes, of which `c` does `deed` in every round of training.
+async fn with_faulty(
+    deed: fn() -> Deed,
+) -> (tempfile::TempDir, std::sync::Arc<World>, Vec<Visitor>) {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 2\n[deployment]\nclients = 3\n");
+    let mut visitors = visitors(&job, &["a", "b", "c"]);
+    visitors[2] = visitors[2].clone().that(move |task| match task.stage {
+        Stage::Train => deed(),
+        _ => Deed::Work,
+    });
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    world.visit(&visitors);
+    world.submit(&job).await;
+    world.expect_finished("tiny-1").await;
+    (folder, world, visitors)
+}
+
+fn refusals(visitor: &Visitor) -> Vec<RefusalCode> {
+    let refused = visitor.heard().into_iter().filter_map(|heard| match heard {
+        Heard::Refused(_, refused) => Some(refused.code),
+        _ => None,
+    });
+    refused.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_reports_are_refused_by_a_code_and_the_round_goes_on_without_them() {
+    let forgeries: [fn() -> Deed; 5] = [
+        // No report at all.
+        || Deed::Forge(|bytes| bytes.fill(0xff)),
+        // Another model than the round's.
+        || Deed::Forge(|bytes| bytes[4] ^= 1),
+        // A value that no honest client sends: the lowest whole number, where a NaN becomes one.
+        || {
+            Deed::Forge(|bytes| {
+                let end = bytes.len();
+                bytes[end - 4..].copy_from_slice(&i32::MIN.to_le_bytes());
+            })
+        },
+        // Another length.
+        || Deed::Forge(|bytes| bytes.truncate(bytes.len() - 4)),
+        // A weight that would fill the sum.
+        || Deed::Forge(|bytes| bytes[12..16].fill(0xff)),
+    ];
+    for forgery in forgeries {
+        let (_folder, world, visitors) = with_faulty(forgery).await;
+        let codes = refusals(&visitors[2]);
+        assert!(!codes.is_empty());
+        assert!(
+            codes.iter().all(|code| *code == RefusalCode::Report),
+            "{codes:?}"
+        );
+        let log = world.log("tiny-1").await;
+        assert!(log.contains("train-1: c: "), "{log}");
+        assert!(world.events("tiny-1").await.contains(&"refused".to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_counts_once_however_often_it_is_sent() {
+    let (_folder, _world, visitors) = with_faulty(|| Deed::Twice).await;
+    let codes = refusals(&visitors[2]);
+    assert_eq!(codes.len(), 3);
+    let is_known = |code: &RefusalCode| matches!(code, RefusalCode::Duplicate | RefusalCode::Late);
+    assert!(codes.iter().all(is_known), "{codes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_fails_three_times_in_a_row_rests() {
+    let (_folder, world, visitors) = with_faulty(|| Deed::Fail(FailureCode::Diverged)).await;
+    assert_eq!(tasks(&visitors[2].heard(), Stage::Train).len(), 3);
+    let log = world.log("tiny-1").await;
+    assert!(log.contains("train-3: c: its training diverged"), "{log}");
+    assert!(
+        log.contains("c failed again and again: it rests for 3600 s"),
+        "{log}"
+    );
+    // The last evaluation is done without it: it rests.
+    let evaluated = tasks(&visitors[2].heard(), Stage::Evaluate);
+    assert_eq!(
+        evaluated.iter().map(|task| task.round).collect::<Vec<_>>(),
+        [2]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_without_rows_for_a_task_decline_and_are_no_failures() {
+    let (_folder, world, visitors) = with_faulty(|| Deed::Fail(FailureCode::NoRows)).await;
+    assert_eq!(tasks(&visitors[2].heard(), Stage::Evaluate).len(), 2);
+    assert!(!world.events("tiny-1").await.contains(&"refused".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_vanishes_at_work_is_given_up_and_what_it_sends_later_is_late() {
+    let (_folder, world, visitors) = with_faulty(|| Deed::Vanish).await;
+    assert_eq!(tasks(&visitors[2].heard(), Stage::Train).len(), 1);
+    let log = world.log("tiny-1").await;
+    assert!(
+        log.contains("train-1: c: it went away while it worked"),
+        "{log}"
+    );
+    let task = tasks(&visitors[2].heard(), Stage::Train)[0];
+    let late = world
+        .runs
+        .expects(&name("c"), "tiny-1", task, commonweal_core::Step(0))
+        .await;
+    assert_eq!(late.unwrap_err().code, RefusalCode::Late);
+    let counted = world
+        .runs
+        .reported(&name("a"), "tiny-1", task)
+        .await
+        .unwrap();
+    assert!(counted.is_counted);
+    let counted = world
+        .runs
+        .reported(&name("c"), "tiny-1", task)
+        .await
+        .unwrap();
+    assert!(!counted.is_counted);
+    let unknown = world
+        .runs
+        .expects(&name("c"), "tiny-9", task, commonweal_core::Step(0))
+        .await;
+    assert_eq!(unknown.unwrap_err().code, RefusalCode::UnknownRun);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_much_slower_than_the_others_is_given_up_once_enough_have_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 2\n[deployment]\nclients = 3\n");
+    let mut visitors = visitors(&job, &["a", "b", "c"]);
+    visitors[2] = visitors[2]
+        .clone()
+        .that(|task| match (task.stage, task.round) {
+            (Stage::Train, 2) => Deed::Hang,
+            _ => Deed::Work,
+        });
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    world.visit(&visitors);
+    world.submit(&job).await;
+    world.expect_finished("tiny-1").await;
+    let is_cancelled = |heard: &Heard| matches!(heard, Heard::Cancel(task, _) if task.round == 2);
+    assert!(visitors[2].heard().iter().any(is_cancelled));
+    let log = world.log("tiny-1").await;
+    assert!(
+        log.contains("train-2: c: it took more than three times as long"),
+        "{log}"
+    );
+    assert_eq!(tasks(&visitors[2].heard(), Stage::Train).len(), 3);
+}

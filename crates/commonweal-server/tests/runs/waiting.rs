@@ -1,0 +1,168 @@
+//! Runs that wait for nodes, or must not.
+
+use commonweal_core::job::Job;
+use commonweal_wire::control::{RunState, Submission};
+use commonweal_wire::proto::{Ending, FailureCode};
+
+use crate::site::Site;
+use crate::world::{Deed, Heard, Verdict, Visitor, World, impatient, name};
+use crate::{job, visitors};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_cannot_reach_its_minimum_is_refused_on_submission() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 3\n[deployment]\nrequire = { memory_mb = 1000 }\n");
+    let mut visitors = visitors(&job, &["a", "b", "c"]);
+    visitors[1].statement.memory_mb = 999;
+    visitors[2].statement.data_sets = vec!["other".to_owned()];
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    let submission = Submission { job, initial: None };
+    let refused = world.runs.submit(&submission, "ada").await.unwrap_err();
+    assert_eq!(refused.code, "minimum");
+    assert!(
+        refused
+            .message
+            .contains("1 enrolled nodes fit the job, and it needs 3"),
+        "{refused:?}"
+    );
+    assert!(
+        refused
+            .message
+            .contains("b does not have memory_mb >= 1000"),
+        "{refused:?}"
+    );
+    assert!(
+        refused.message.contains("c has no data set \"tiny\""),
+        "{refused:?}"
+    );
+    assert_eq!(world.runs.list().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denials_below_the_minimum_end_the_run_with_their_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 2\n");
+    let mut visitors = visitors(&job, &["a", "b"]);
+    visitors[1] = visitors[1].clone().saying(Verdict::No);
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    world.visit(&visitors);
+    world.submit(&job).await;
+    let info = world.ended("tiny-1").await;
+    assert_eq!(info.state, RunState::Failed);
+    let reason = info.reason.unwrap();
+    assert_eq!(
+        reason,
+        "1 nodes are left, and the run needs 2: b denied: not this quarter"
+    );
+    let over = |heard: &Heard| matches!(heard, Heard::Over(Ending::Failed, _));
+    while !visitors[0].heard().iter().any(over) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_schema_is_the_runs_and_another_is_unfit_by_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 2\n[deployment]\nclients = 2\njoin_seconds = 3600\n");
+    let mut visitors = visitors(&job, &["a", "b"]);
+    let other = Site::with_header("k", &Job::parse(&job).unwrap(), "a,bee,y");
+    visitors.push(Visitor::new(other));
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    let (first, rest) = visitors.split_at(1);
+    world.visit(first);
+    world.submit(&job).await;
+    let agreed = |explained: &commonweal_wire::control::Explanation| explained.done == 1;
+    while !agreed(&world.runs.explain("tiny-1").await.unwrap()) {
+        tokio::task::yield_now().await;
+    }
+    let waiting = world.runs.explain("tiny-1").await.unwrap();
+    assert_eq!(waiting.summary, "1 of 3; b never seen; k never seen");
+    assert_eq!(waiting.waits_for.as_deref(), Some("verdicts"));
+    world.visit(&rest[1..]);
+    while world
+        .runs
+        .explain("tiny-1")
+        .await
+        .unwrap()
+        .nodes
+        .iter()
+        .all(|one| one.status != "unfit")
+    {
+        tokio::task::yield_now().await;
+    }
+    let explained = world.runs.explain("tiny-1").await.unwrap();
+    assert_eq!(
+        explained.summary,
+        "1 of 3; k refused: schema (column b); b never seen"
+    );
+    world.visit(&rest[..1]);
+    let info = world.expect_finished("tiny-1").await;
+    assert_eq!(info.nodes, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_taken_back_ends_the_run_once_too_few_are_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 2\n");
+    let mut visitors = visitors(&job, &["a", "b"]);
+    visitors[0] = visitors[0].clone().that(|task| match task.round {
+        2 => Deed::Fail(FailureCode::Denied),
+        _ => Deed::Work,
+    });
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    world.visit(&visitors);
+    world.submit(&job).await;
+    let info = world.ended("tiny-1").await;
+    assert_eq!(info.state, RunState::Failed);
+    assert_eq!(info.round, 1);
+    assert!(
+        info.reason
+            .unwrap()
+            .ends_with("a denied: its owner took the consent back")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reproducible_run_waits_for_a_node_that_is_away_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 2\n[deployment]\nclients = 3\nreproducible = true\n");
+    let mut visitors = visitors(&job, &["a", "b", "c"]);
+    visitors[2] = visitors[2].clone().that(|task| match task.round {
+        2 => Deed::Vanish,
+        _ => Deed::Work,
+    });
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    world.visit(&visitors);
+    world.submit(&job).await;
+    let waits = |explained: &commonweal_wire::control::Explanation| {
+        explained.done == 2 && explained.nodes.iter().any(|one| one.status == "silent")
+    };
+    while !waits(&world.runs.explain("tiny-1").await.unwrap()) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let explained = world.runs.explain("tiny-1").await.unwrap();
+    assert!(
+        explained.summary.starts_with("2 of 3; c silent for "),
+        "{}",
+        explained.summary
+    );
+    // The same node is back: its task is given to it again.
+    visitors[2] = visitors[2].clone().that(|_| Deed::Work);
+    world.visit(&visitors[2..]);
+    let info = world.expect_finished("tiny-1").await;
+    let sites: Vec<_> = visitors
+        .iter()
+        .map(|visitor| visitor.site.clone())
+        .collect();
+    assert_eq!(info.model, Some(crate::by_hand::model(&job, &sites)));
+    assert_eq!(
+        world.runs.explain("tiny-1").await.unwrap().summary,
+        "finished"
+    );
+    assert!(world.exchange.presence(&name("c")) != commonweal_server::exchange::Presence::Unknown);
+}
