@@ -5,6 +5,7 @@
 
 mod file;
 mod key;
+mod public_url;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 use commonweal_core::job::nearest;
 
 use key::{KEYS, Key, PREFIX};
+
+pub use public_url::PublicUrl;
 
 /// The configuration's file in a data directory.
 pub const CONFIG: &str = "server.toml";
@@ -89,13 +92,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// An address of HTTPS without a path: `https://HOST` or `https://HOST:PORT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublicUrl {
-    host: String,
-    port: u16,
 }
 
 /// A configuration, with where each of its values is from.
@@ -247,10 +243,9 @@ impl ServerConfig {
     /// How nodes reach the server: as configured, else by this machine itself at the port that it listens at.
     #[must_use]
     pub fn public_url(&self) -> PublicUrl {
-        self.public_url.clone().unwrap_or_else(|| PublicUrl {
-            host: "localhost".to_owned(),
-            port: self.listen.port(),
-        })
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| PublicUrl::of_this_machine(self.listen.port()))
     }
 
     fn empty() -> Self {
@@ -272,62 +267,6 @@ impl ServerConfig {
             },
             log_format: LogFormat::Text,
             log_level: String::new(),
-        }
-    }
-}
-
-impl PublicUrl {
-    /// The address of a text.
-    ///
-    /// # Errors
-    /// What was expected.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const EXPECTED: &str = "https://HOST or https://HOST:PORT, without a path";
-        let rest = text.strip_prefix("https://").ok_or(EXPECTED)?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = match rest.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => {
-                (host, port.parse().map_err(|_| EXPECTED)?)
-            }
-            _ => (rest, 443),
-        };
-        let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
-        let is_host = match inner {
-            Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => {
-                !host.is_empty()
-                    && host
-                        .chars()
-                        .all(|it| it.is_ascii_alphanumeric() || "-._".contains(it))
-            }
-        };
-        match is_host && port > 0 {
-            true => Ok(Self {
-                host: inner.unwrap_or(host).to_owned(),
-                port,
-            }),
-            false => Err(EXPECTED),
-        }
-    }
-
-    /// The name or address, an IPv6 one without brackets.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The port.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-}
-
-impl fmt::Display for PublicUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "https://[{}]:{}", self.host, self.port),
-            false => write!(f, "https://{}:{}", self.host, self.port),
         }
     }
 }
@@ -578,36 +517,5 @@ mod tests {
                 .to_string()
                 .starts_with("tls_cert is set and tls_key is not")
         );
-    }
-
-    #[test]
-    fn a_public_url_names_a_host_and_a_port_and_nothing_else() {
-        for (text, host, port) in [
-            ("https://fl.example.org", "fl.example.org", 443),
-            ("https://fl.example.org:7070/", "fl.example.org", 7070),
-            ("https://10.0.0.1:1", "10.0.0.1", 1),
-            ("https://[::1]:7070", "::1", 7070),
-            ("https://[::1]", "::1", 443),
-        ] {
-            let url = PublicUrl::parse(text).unwrap();
-            assert_eq!((url.host(), url.port()), (host, port));
-            assert_eq!(PublicUrl::parse(&url.to_string()), Ok(url));
-        }
-        for text in [
-            "",
-            "https://",
-            "http://a",
-            "https://a/b",
-            "https://a:0",
-            "https://a:70000",
-            "https://a:",
-            "https://a b",
-            "https://u@a",
-            "https://[::1",
-            "https://::1",
-            "https://a?x",
-        ] {
-            assert!(PublicUrl::parse(text).is_err(), "{text:?}");
-        }
     }
 }

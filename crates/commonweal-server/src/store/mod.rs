@@ -64,9 +64,8 @@ impl Store {
     /// The folder cannot be written, or its database is foreign, damaged, or of a newer version.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.to_path_buf();
-        let made = spawn_blocking(move || create_private_folder(&path)).await;
-        let made = made.map_err(|_| StoreError::Stopped)?;
-        made.map_err(|source| StoreError::of_file(folder, source))?;
+        let opening = spawn_blocking(move || lock::wait(&path)).await;
+        let _opening = opening.map_err(|_| StoreError::Stopped)??;
         let database = Database::open_sqlite(&folder.join(DATABASE)).await?;
         let blobs = Blobs::open(folder.join(BLOBS))?;
         Ok(Self {

@@ -48,6 +48,7 @@ hold! {
     commits::a_round_has_one_line_of_history,
     commits::a_run_goes_on_from_its_last_snapshot,
     commits::a_reopened_store_has_everything,
+    commits::a_fresh_place_can_be_opened_by_many_at_once,
     blobs::a_blob_is_its_bytes_in_one_piece_in_chunks_and_in_ranges,
     blobs::a_blob_that_is_not_there_is_named,
     blobs::a_released_round_takes_its_blobs_with_it_unless_others_name_them,

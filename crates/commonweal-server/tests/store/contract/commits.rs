@@ -198,3 +198,11 @@ pub(crate) async fn a_reopened_store_has_everything(ground: impl Ground) {
     assert_eq!(snapshot, Bytes::from("snapshot 1"));
     assert_eq!(events(&store, &run.id).await, 1);
 }
+
+pub(crate) async fn a_fresh_place_can_be_opened_by_many_at_once(ground: impl Ground) {
+    let (a, b, c, d) = tokio::join!(ground.open(), ground.open(), ground.open(), ground.open());
+    let run = submitted(&a).await;
+    for store in [b, c, d] {
+        assert_eq!(store.runs().list().await.unwrap().first(), Some(&run));
+    }
+}
