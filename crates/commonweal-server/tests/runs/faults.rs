@@ -1,16 +1,18 @@
 //! Nodes that fail, vanish or forge: the round goes on, and the log names them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use commonweal_core::Stage;
 use commonweal_wire::RefusalCode;
+use commonweal_wire::control::RunState;
 use commonweal_wire::proto::FailureCode;
 
 use crate::world::{Deed, Heard, Visitor, World, impatient, name, tasks};
 use crate::{job, visitors};
 
 /// A run of three nodes, of which `c` does `deed` in every round of training.
-async fn with_faulty(
-    deed: fn() -> Deed,
-) -> (tempfile::TempDir, std::sync::Arc<World>, Vec<Visitor>) {
+async fn with_faulty(deed: fn() -> Deed) -> (tempfile::TempDir, Arc<World>, Vec<Visitor>) {
     let folder = tempfile::tempdir().unwrap();
     let job = job("[cohort]\nminimum = 2\n[deployment]\nclients = 3\n");
     let mut visitors = visitors(&job, &["a", "b", "c"]);
@@ -159,4 +161,35 @@ async fn a_node_that_is_much_slower_than_the_others_is_given_up_once_enough_have
         "{log}"
     );
     assert_eq!(tasks(&visitors[2].heard(), Stage::Train).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_rounds_were_abandoned_goes_on_when_it_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 2\n").replace("rounds = 3", "rounds = 5");
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let mut visitors = visitors(&job, &["a", "b"]);
+    for visitor in &mut visitors {
+        let is_broken = Arc::clone(&is_broken);
+        *visitor = visitor.clone().that(move |task| {
+            match task.stage == Stage::Train && is_broken.load(Ordering::Relaxed) {
+                true => Deed::Fail(FailureCode::Trainer),
+                false => Deed::Work,
+            }
+        });
+    }
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    world.visit(&visitors);
+    world.submit(&job).await;
+    let info = world.ended("tiny-1").await;
+    assert_eq!((info.state, info.round), (RunState::Failed, 3));
+    let reason = info.reason.unwrap();
+    assert!(
+        reason.starts_with("3 rounds in a row were abandoned"),
+        "{reason}"
+    );
+    is_broken.store(false, Ordering::Relaxed);
+    world.runs.resume("tiny-1").await.unwrap();
+    assert_eq!(world.expect_finished("tiny-1").await.round, 5);
 }

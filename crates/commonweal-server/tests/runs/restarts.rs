@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use commonweal_core::{Stage, TaskId};
+use commonweal_wire::proto;
 use tokio::runtime::Runtime;
 
 use crate::world::{Deed, Heard, Visitor, World, impatient};
@@ -179,5 +180,36 @@ fn a_node_that_missed_the_commit_hears_of_it_after_the_restart() {
             tokio::task::yield_now().await;
         }
         let _keep: Arc<World> = server;
+    });
+}
+
+#[test]
+fn a_node_that_was_away_at_the_end_hears_of_it_from_the_next_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 1\n[deployment]\nclients = 2\n");
+    let at = task(Stage::Evaluate, 3);
+    let mut visitors = visitors(&job, &["a", "b"]);
+    let healthy = visitors[1].clone();
+    visitors[1] = healthy.clone().that(move |task| match task == at {
+        true => Deed::Vanish,
+        false => Deed::Work,
+    });
+    let runtime = process();
+    runtime.block_on(async {
+        let server = World::open(folder.path(), impatient()).await;
+        server.enrol(&visitors).await;
+        server.submit(&job).await;
+        server.visit(&visitors);
+        server.expect_finished("tiny-1").await;
+    });
+    runtime.shutdown_background();
+    let runtime = process();
+    runtime.block_on(async {
+        let server = World::open(folder.path(), impatient()).await;
+        server.visit(&[healthy.clone()]);
+        let over = Heard::Over(proto::Ending::Finished, String::new());
+        while !healthy.heard().contains(&over) {
+            tokio::task::yield_now().await;
+        }
     });
 }

@@ -145,7 +145,9 @@ impl Actor {
         row: RoundRow,
         events: &[Event],
     ) -> Result<Track, Stop> {
-        (track.model, track.digest) = self.put_model(&track.run).await?;
+        if driven.task.stage == Stage::Train {
+            (track.model, track.digest) = self.put_model(&track.run).await?;
+        }
         let snapshot = self.put_snapshot(&track.run).await?;
         let counted: Vec<ClientName> = match &driven.end {
             RoundEnd::Committed(committed) => self.names(committed.counted()),

@@ -217,7 +217,10 @@ impl Actor {
             return Ok(());
         };
         match event {
-            NodeEvent::Gone(node) => self.candidates.gone(node),
+            NodeEvent::Gone(node) => {
+                self.candidates.gone(node);
+                self.expect_enough()?;
+            }
             NodeEvent::Online(node) => {
                 self.welcome(node);
                 if let Some(task) = desk.open.given(client) {
@@ -228,7 +231,7 @@ impl Actor {
             _ => {}
         }
         self.look_at(desk, client);
-        self.expect_enough()
+        Ok(())
     }
 
     async fn handle(&mut self, desk: &mut Desk, message: Message) -> Result<(), Stop> {

@@ -135,10 +135,22 @@ impl Actor {
         .await?;
         self.page.progress().nodes = Some(members.len() as u64);
         self.page.move_on();
-        let text = format!("begins with {} nodes", members.len());
+        let text = begins(&members);
         self.log(Level::Info, &text).await;
         self.record.state = state;
         self.population = Some(population);
         Ok(())
     }
+}
+
+/// A run's first members in words, of many only the first.
+fn begins(members: &[ClientName]) -> String {
+    const NAMED: usize = 20;
+    let names: Vec<&str> = members.iter().take(NAMED).map(ClientName::as_str).collect();
+    let rest = if members.len() > NAMED { ", …" } else { "" };
+    format!(
+        "begins with {} nodes: {}{rest}",
+        members.len(),
+        names.join(", ")
+    )
 }

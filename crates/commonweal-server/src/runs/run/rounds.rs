@@ -43,9 +43,20 @@ impl Actor {
     /// Trains until the end.
     pub(super) async fn rounds(&mut self, found: Found) -> Result<(), Stop> {
         let mut track = self.track(&found).await?;
+        // The model that was submitted is in the run now.
+        drop(found);
+        // A run that was resumed has its rounds again that may be abandoned.
+        let forgiven = track.run.abandoned();
+        let may_fail = |run: &Run| {
+            let abandoned = run.abandoned() - forgiven;
+            abandoned < u64::from(Run::MAX_ABANDONED) && run.round() < run.spec().rounds
+        };
         loop {
             match track.run.next() {
                 Next::Train => track = self.train(track).await?,
+                Next::End(End::Abandoned) if may_fail(&track.run) => {
+                    track = self.train(track).await?;
+                }
                 Next::Evaluate => track = self.evaluate(track).await?,
                 Next::End(End::Abandoned) => {
                     let reason = track.totals.abandoned.as_deref();

@@ -79,13 +79,15 @@ impl Actor {
         if let Err(error) = Questions::of(&self.job, schema) {
             return Ok(Some((String::new(), error.to_string())));
         }
-        let (id, text) = (self.record.id.clone(), schema.encode());
-        let settled = self
-            .insist(|| async { self.shared.store.runs().settle_schema(&id, &text).await })
-            .await?;
         let settled = match &self.record.schema {
-            Some(known) if *known == settled => settled,
-            _ => self.record.schema.insert(settled).clone(),
+            Some(known) => known.clone(),
+            None => {
+                let (id, text) = (&self.record.id, schema.encode());
+                let settled = self
+                    .insist(|| async { self.shared.store.runs().settle_schema(id, &text).await })
+                    .await?;
+                self.record.schema.insert(settled).clone()
+            }
         };
         let expected = DataSchema::parse(settled.as_bytes());
         let expected = expected.map_err(|error| Stop::Failed(error.to_string()))?;
@@ -109,7 +111,7 @@ impl Actor {
         self.candidates.said(node, kind);
         let candidate = self.candidates.find(node);
         match candidate.and_then(|candidate| candidate.loss()) {
-            None => self.log(Level::Info, &format!("{node} takes part")).await,
+            None => tracing::info!(run = %self.record.id, %node, "a node takes part"),
             Some(loss) => self.log(Level::Warn, &format!("{node} {loss}")).await,
         }
         self.page.move_on();
