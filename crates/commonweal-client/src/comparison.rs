@@ -134,7 +134,7 @@ impl Node {
         let mut session = Session::open(&self.settings, job, request.manifest, name)?;
         let prepared = prepare_alone(&mut session, &mut |_, _, _| {})?;
         session.fit(prepared.as_ref(), &self.settings, self.folder.path())?;
-        let mut solo = solo_run(&session, prepared.as_ref())?;
+        let mut solo = solo_run(&session.job, &session, prepared.as_ref())?;
         let mut state = ClientState::default();
         loop {
             match solo.next() {

@@ -123,7 +123,10 @@ impl Node {
         })?;
         let folder = self.folder.path();
         session.fit(prepared.as_ref(), &self.settings, folder)?;
-        let mut solo = solo_run(&session, prepared.as_ref())?;
+        // One round is all there is, and it is measured.
+        let mut job = session.job.clone();
+        job.evaluation.every = 1;
+        let mut solo = solo_run(&job, &session, prepared.as_ref())?;
         let mut state = ClientState::default();
         let mut note = |task: &Task, payload: &Payload, layout: Option<&Layout>| {
             leaving.push(Leaving::of(task, payload, layout));
@@ -190,7 +193,11 @@ pub(crate) fn prepare_alone(
 }
 
 /// The run of this node alone, from the initial model of the job's seed. The session is fitted.
-pub(crate) fn solo_run(session: &Session, prepared: Option<&Prepared>) -> Result<Solo, SoloError> {
+pub(crate) fn solo_run(
+    job: &Job,
+    session: &Session,
+    prepared: Option<&Prepared>,
+) -> Result<Solo, SoloError> {
     let unfitted = || SoloError::Session(SessionError::OtherPrepared);
     let initial = session.initial().ok_or_else(unfitted)?;
     let nothing = Prepared {
@@ -205,7 +212,7 @@ pub(crate) fn solo_run(session: &Session, prepared: Option<&Prepared>) -> Result
         prepared: prepared.map(Prepared::digest),
         class_rows: class_rows.ok_or_else(unfitted)?,
     };
-    Solo::new(&session.job, known, session.name(), initial)
+    Solo::new(job, known, session.name(), initial)
 }
 
 /// One round of training here.
