@@ -86,7 +86,7 @@ impl Up {
             run,
             folder,
         };
-        trial.to_its_end(&file.job, &environment)
+        trial.finish(&file.job, &environment)
     }
 }
 
@@ -102,7 +102,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     /// Shows the run, fetches its files, says what it came to.
-    fn to_its_end(
+    fn finish(
         mut self,
         job: &Job,
         environment: &commonweal_sim::Environment,

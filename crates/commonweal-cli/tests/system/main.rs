@@ -9,5 +9,9 @@ mod faults;
 mod inspect;
 mod interrupt;
 mod new;
+#[allow(
+    dead_code,
+    reason = "shared with the tests of deployments, which use all of it"
+)]
 mod program;
 mod reproducible;

@@ -1,7 +1,7 @@
 //! Runs the real binary in a folder of its own.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -89,6 +89,20 @@ impl Place {
         Ended::of(&self.command(arguments).output().unwrap())
     }
 
+    /// Runs to the end with `said` on standard input.
+    pub(crate) fn say(&self, arguments: &[&str], said: &str) -> Ended {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A program that does not read it has closed it.
+        let _ = writeln!(child.stdin.take().unwrap(), "{said}");
+        Ended::of(&child.wait_with_output().unwrap())
+    }
+
     /// Starts with events on a pipe, to be listened to.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let mut child = self
@@ -144,22 +158,24 @@ pub(crate) struct Running {
 impl Running {
     /// Waits for the event of this name for which `fits` holds.
     pub(crate) fn until(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
         for line in self.events.by_ref() {
-            let event = event(&line.unwrap());
-            if event["event"] == name && fits(&event) {
-                return event;
+            last = event(&line.unwrap());
+            if last["event"] == name && fits(&last) {
+                return last;
             }
         }
-        panic!("the run ended before the event {name}");
+        panic!("the run ended before the event {name}, with {last}");
+    }
+
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success());
+        signal(self.child.id(), name);
     }
 
     /// The events that are left, and the exit code (−1 if a signal ended it).
@@ -184,4 +200,29 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Sends a signal to a process, by its name.
+pub(crate) fn signal(id: u32, name: &str) {
+    let status = Command::new("kill")
+        .args(["-s", name, &id.to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+/// Whether a process runs: one that has ended and that nobody has buried does not.
+pub(crate) fn is_alive(id: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| state != 'Z')
+}
+
+/// Waits until `happened`.
+pub(crate) fn until(mut happened: impl FnMut() -> bool) {
+    while !happened() {
+        std::thread::yield_now();
+    }
 }

@@ -1,0 +1,144 @@
+//! `up` is `simulate` with processes and sockets.
+
+use crate::federation::{DIGITS, HEART, simulated, text};
+use crate::program::{Ended, Place, is_alive, names, signal, until};
+
+/// Both ends of the claim, and the events that lead there.
+fn same_model(job: &str, overrides: &[&str]) {
+    let place = Place::holding("job.toml", job);
+    let expected = simulated(&place, overrides);
+    let up = place
+        .run(&[&["up", "job.toml", "--json"], overrides].concat())
+        .well();
+    let last = up.last();
+    assert_eq!(last["event"], "finished");
+    assert_eq!(text(&last["digest"]), expected, "{}", up.stdout);
+}
+
+#[test]
+fn digits_end_in_the_same_model_with_sockets_and_without() {
+    same_model(DIGITS, &[]);
+}
+
+#[test]
+fn hearts_end_in_the_same_model_with_sockets_and_without() {
+    same_model(HEART, &[]);
+}
+
+#[test]
+fn a_cohort_that_is_drawn_is_drawn_alike_with_sockets_and_without() {
+    same_model(
+        DIGITS,
+        &[
+            "--set",
+            "cohort.fraction=0.5",
+            "--set",
+            "simulation.clients=6",
+        ],
+    );
+}
+
+#[test]
+fn up_says_what_simulate_says_and_leaves_a_run_folder_that_other_commands_read() {
+    let place = Place::holding("job.toml", DIGITS);
+    let simulated = place.run(&["simulate", "job.toml", "--json"]).well();
+    let up = place.run(&["up", "job.toml", "--json"]).well();
+    let words = |stdout: &Ended| -> Vec<String> {
+        let events = stdout.events().into_iter();
+        let events = events.filter(|event| event["event"] != "checkpoint");
+        events.map(|event| text(&event["event"])).collect()
+    };
+    assert_eq!(words(&up), words(&simulated));
+    let last = up.last();
+    assert!(place.path(last["model"].as_str().unwrap()).is_file());
+    let files = names(&place.path("runs/small-2"));
+    for file in [
+        "job.toml",
+        "manifest.json",
+        "history.csv",
+        "summary.json",
+        "report.html",
+    ] {
+        assert!(files.iter().any(|name| name == file), "{file}: {files:?}");
+    }
+    let evaluated = place
+        .run(&["evaluate", "runs/small-2", "--json"])
+        .well()
+        .last();
+    let before = place
+        .run(&["evaluate", "runs/small-1", "--json"])
+        .well()
+        .last();
+    assert_eq!(evaluated["metrics"], before["metrics"]);
+    for command in [
+        &["report", "small-2"][..],
+        &["plot", "small-1", "small-2"],
+        &["export", "small-2", "--format", "torch"],
+    ] {
+        place.run(command).well();
+    }
+}
+
+#[test]
+fn a_node_that_dies_ends_up_with_its_name_and_last_words() {
+    let job = DIGITS.replace("rounds = 4", "rounds = 100000");
+    let place = Place::holding("job.toml", &job);
+    let mut up = place.start(&["up", "job.toml", "--dir", "trial"]);
+    up.until("round", |event| event["round"] == 2);
+    let victim = children(up.id())
+        .into_iter()
+        .find(|(_, line)| line.contains("client-002"));
+    let (id, _) = victim.unwrap();
+    signal(id, "KILL");
+    let (events, code) = up.end();
+    assert_eq!(code, 1);
+    let last = events.last().unwrap();
+    assert_eq!(last["event"], "error");
+    assert!(
+        text(&last["message"]).starts_with("client-002 ended"),
+        "{last}"
+    );
+    assert!(place.path("trial/logs/client-002.log").is_file());
+}
+
+#[test]
+fn nothing_outlives_an_up_that_is_killed() {
+    let job = DIGITS.replace("rounds = 4", "rounds = 100000");
+    let place = Place::holding("job.toml", &job);
+    let mut up = place.start(&["up", "job.toml", "--dir", "trial"]);
+    up.until("round", |event| event["round"] == 1);
+    let started = children(up.id());
+    assert_eq!(started.len(), 5);
+    up.signal("KILL");
+    up.end();
+    // The pipe is closed with the process: its children need a moment to see it.
+    until(|| started.iter().all(|(id, _)| !is_alive(*id)));
+}
+
+#[test]
+fn more_clients_than_a_machine_has_room_for_are_refused_with_another_way() {
+    let place = Place::holding("job.toml", &DIGITS.replace("clients = 4", "clients = 501"));
+    let ended = place.run(&["up", "job.toml"]);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("501 clients"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("commonweal simulate"),
+        "{}",
+        ended.stderr
+    );
+}
+
+/// The processes that a process started, with their command lines.
+fn children(parent: u32) -> Vec<(u32, String)> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let ids = std::fs::read_to_string(path).unwrap();
+    ids.split_whitespace()
+        .map(|id| {
+            let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap();
+            (
+                id.parse().unwrap(),
+                String::from_utf8_lossy(&line).into_owned(),
+            )
+        })
+        .collect()
+}
