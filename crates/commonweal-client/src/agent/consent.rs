@@ -139,7 +139,14 @@ impl Agent {
             }
             Decision::Approved { .. } => tracing::info!(run, "approved {reason}"),
             Decision::Denied { .. } => tracing::info!(run, "denied"),
-            Decision::Unfit { what, .. } => tracing::warn!(run, "cannot be served: {what}"),
+            // The whole sentence may name columns that a file without a header has values for: it is no log's.
+            Decision::Unfit { unfit, .. } => tracing::warn!(
+                run,
+                code = unfit.code,
+                column = unfit.column,
+                line = unfit.line,
+                "cannot be served: see `commonweal node show {run}`"
+            ),
         }
         let reason = match &request.decision {
             Decision::Unfit { unfit, .. } => &unfit.code,
