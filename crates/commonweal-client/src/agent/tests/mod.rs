@@ -5,4 +5,5 @@ mod consent;
 mod dry_run;
 mod fixture;
 mod network;
+mod states;
 mod work;

@@ -3,9 +3,10 @@
 use commonweal_wire::proto::PollRequest;
 use commonweal_wire::{RefusalCode, path, refusal};
 
-use super::fixture::{Federation, LOGISTIC, Site, job};
+use super::fixture::{Federation, LOGISTIC, Site, job, until, ward};
 use super::work::train_task;
 use crate::agent::AgentError;
+use crate::hours::local_zone;
 use crate::node::NodeError;
 
 /// A model of a quarter of a megabyte.
@@ -131,4 +132,22 @@ fn a_node_that_leaves_takes_its_key_with_it_and_keeps_its_record() {
     assert!(site.server.script().has_left);
     assert!(!site.folder.key().exists() && !site.folder.server().exists());
     assert_eq!(site.record().len(), 2);
+}
+
+#[test]
+fn a_node_rests_outside_its_hours() {
+    let now = local_zone().to_datetime(jiff::Timestamp::now());
+    let hour = |later: i8| (now.hour() + later) % 24;
+    let hours = format!("hours = \"{:02}:00-{:02}:00\"", hour(6), hour(7));
+    let site = Site::new(
+        &format!("accept = \"all\"\nsmallest_cohort = 1\n{hours}"),
+        &ward(),
+    );
+    let running = site.start();
+    until("rest", || {
+        let last = site.node().status().ok()?.last?;
+        (last.state == "resting").then_some(())
+    });
+    running.stop().unwrap();
+    assert!(site.server.script().polls.is_empty());
 }
