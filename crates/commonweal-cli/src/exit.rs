@@ -13,7 +13,7 @@ pub enum Exit {
     Usage = 2,
     /// The training was abandoned: no round reached its minimum of clients.
     Abandoned = 3,
-    /// What was asked is refused: another job's checkpoint, a model of another shape.
+    /// What was asked is refused: another job's checkpoint, a model of another shape, a key that is none.
     Refused = 4,
     /// The other side cannot be reached.
     Unreachable = 5,
@@ -42,9 +42,9 @@ Exit codes:
   1    a failure without a number of its own (a file, a disk, unreadable data)
   2    wrong arguments or a wrong job file
   3    the training was abandoned: no round had enough clients
-  4    refused: another job's checkpoint, a model of another shape
+  4    refused: another job's checkpoint, a model of another shape, a key or an invitation that is none
   5    the other side cannot be reached
-  130  interrupted by Ctrl-C; `commonweal resume` goes on
+  130  interrupted by Ctrl-C; `commonweal resume` goes on (a run on a server goes on by itself)
 
 Results go to stdout, progress and diagnostics to stderr. With --json, stdout has
 one JSON object a line, each with \"v\":1 and \"event\".";

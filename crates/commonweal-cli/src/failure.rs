@@ -152,6 +152,12 @@ pub enum Failure {
         /// The run folder.
         run: PathBuf,
     },
+    /// A run whose clients' rows are at nodes.
+    #[error("{} was deployed: its clients' rows are at its nodes and nowhere else", run.display())]
+    Elsewhere {
+        /// The run folder.
+        run: PathBuf,
+    },
     /// A metric that a run did not measure.
     #[error("{} has no metric {metric:?}", run.display())]
     NoMetric {
@@ -280,6 +286,7 @@ impl Failure {
             | Self::FixedSettings
             | Self::NoDataset { .. }
             | Self::Unfinished { .. }
+            | Self::Elsewhere { .. }
             | Self::NoKeyGiven
             | Self::Config(_)
             | Self::NoKey(_) => Exit::Usage,
@@ -344,6 +351,11 @@ impl Failure {
             Self::Up(error) => error.next(),
             Self::RunFailed { run, .. } | Self::RunCancelled { run, .. } => Some(format!(
                 "`commonweal logs {run}` tells what happened; `commonweal resume {run}` goes on"
+            )),
+            Self::Elsewhere { run } => Some(format!(
+                "`commonweal evaluate {0} --data FILE` and `commonweal predict {0} --input FILE` take rows of yours; \
+                 at a node, `commonweal node report` measures it",
+                run.display()
             )),
             Self::NoMetric { known, .. } => Some(format!("it has {}", known.join(", "))),
             Self::NoJob(_) => Some(

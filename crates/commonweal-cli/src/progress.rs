@@ -131,10 +131,13 @@ fn started(event: &Event) -> String {
     };
     let threads = count(*threads as u64, "thread");
     let clients = count(*clients, "client");
-    let mut text = format!(
-        "{job}: {clients}, {train_rows} training and {test_rows} test rows, \
-         {parameters} parameters{seeds}, {threads}"
-    );
+    // A server knows of its nodes' rows what it was told.
+    let rows = match (train_rows, test_rows) {
+        (0, 0) => String::new(),
+        (train, 0) => format!("{train} training rows, "),
+        (train, test) => format!("{train} training and {test} test rows, "),
+    };
+    let mut text = format!("{job}: {clients}, {rows}{parameters} parameters{seeds}, {threads}");
     if *resumed_after > 0 {
         text.push_str(&format!(", resumed after round {resumed_after}"));
     }

@@ -50,6 +50,20 @@ pub fn finished(context: &Context, name: &Path) -> Result<RunFolder, Failure> {
     }
 }
 
+/// As [`finished`], of a run whose clients' rows are on this machine.
+///
+/// # Errors
+/// [`Failure::NoRun`], [`Failure::Unfinished`], [`Failure::Elsewhere`].
+pub fn finished_here(context: &Context, name: &Path) -> Result<RunFolder, Failure> {
+    let folder = finished(context, name)?;
+    match folder.origin().is_file() {
+        true => Ok(folder),
+        false => Err(Failure::Elsewhere {
+            run: folder.path().to_path_buf(),
+        }),
+    }
+}
+
 /// What a finished run says; none while it is not finished.
 ///
 /// # Errors

@@ -49,7 +49,10 @@ impl Evaluate {
     /// A run that does not exist or is not finished; data that are gone, changed or of another shape.
     pub fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let console = &context.console;
-        let folder = run_record::finished(context, &self.run)?;
+        let folder = match &self.data {
+            Some(_) => run_record::finished(context, &self.run)?,
+            None => run_record::finished_here(context, &self.run)?,
+        };
         let environment = training::environment(context, PathBuf::new());
         let finished = FinishedRun::open(folder.path(), environment)?;
         let measured = match &self.data {

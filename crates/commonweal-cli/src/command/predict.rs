@@ -55,7 +55,10 @@ impl Predict {
     /// A run that does not exist or is not finished; a file that lacks a feature column or has a value
     /// that the model does not know; a row that does not exist.
     pub fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let folder = run_record::finished(context, &self.run)?;
+        let folder = match &self.input {
+            Some(_) => run_record::finished(context, &self.run)?,
+            None => run_record::finished_here(context, &self.run)?,
+        };
         let environment = training::environment(context, PathBuf::new());
         let run = FinishedRun::open(folder.path(), environment)?;
         let (rows, text) = match (&self.input, &self.rows) {

@@ -39,6 +39,14 @@ fn a_server_and_three_nodes_train_together_and_leave_a_model() {
         .run(&["export", "hearts-1", "--format", "torch"])
         .well();
 
+    let elsewhere = place.run(&["evaluate", "hearts-1"]);
+    assert_eq!(elsewhere.code, 2, "{}", elsewhere.stdout);
+    assert!(
+        elsewhere.stderr.contains("at its nodes"),
+        "{}",
+        elsewhere.stderr
+    );
+
     let watched = place.run(&["watch", "hearts-1", "--json"]).well().events();
     assert_eq!(watched.last().unwrap()["digest"], last["digest"]);
     let logs = place.run(&["logs", "hearts-1", "--json"]).well().events();
