@@ -20,8 +20,8 @@ use super::{Door, register::Member};
 use crate::exchange::unix_ms;
 use crate::store::NodeState;
 
-/// Most bytes of a message's body. Schemas are the longest.
-const MOST_BYTES: usize = 1 << 20;
+/// Most bytes of a message's body, if nothing else is said.
+pub(super) const MOST_BYTES: usize = 64 << 10;
 
 /// Time in which a whole message arrives.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -30,12 +30,12 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 /// the body has it, is left to whoever reads the body.
 pub(super) struct Asker {
     pub(super) node: ClientName,
-    pub(super) member: Member,
+    pub(super) member: Arc<Member>,
     pub(super) digest: Digest,
 }
 
-/// An enrolled node's signed message.
-pub(super) struct Asked<M> {
+/// An enrolled node's signed message, of at most `MOST` bytes.
+pub(super) struct Asked<M, const MOST: usize = MOST_BYTES> {
     pub(super) asker: Asker,
     pub(super) message: M,
 }
@@ -84,14 +84,17 @@ impl FromRequestParts<Arc<Door>> for Asker {
     }
 }
 
-impl<M: Message + Default> FromRequest<Arc<Door>> for Asked<M> {
+impl<M, const MOST: usize> FromRequest<Arc<Door>> for Asked<M, MOST>
+where
+    M: Message + Default,
+{
     type Rejection = Refused;
 
     async fn from_request(request: Request, door: &Arc<Door>) -> Result<Self, Refused> {
         let (mut parts, body) = request.into_parts();
         let asker = Asker::from_request_parts(&mut parts, door).await?;
         drop(parts);
-        let bytes = whole(body, asker.digest).await?;
+        let bytes = whole(body, asker.digest, MOST).await?;
         let message = commonweal_wire::read(&bytes);
         Ok(Self {
             asker,
@@ -127,9 +130,9 @@ pub(super) fn target(parts: &Parts) -> &str {
         .map_or("/", |target| target.as_str())
 }
 
-/// A whole body, if it has the digest that was signed.
-pub(super) async fn whole(body: Body, digest: Digest) -> Result<Bytes, Refused> {
-    let read = tokio::time::timeout(BODY_TIME, Limited::new(body, MOST_BYTES).collect());
+/// A whole body of at most `most` bytes, if it has the digest that was signed.
+pub(super) async fn whole(body: Body, digest: Digest, most: usize) -> Result<Bytes, Refused> {
+    let read = tokio::time::timeout(BODY_TIME, Limited::new(body, most).collect());
     let Ok(read) = read.await else {
         return Err(Refused::malformed(
             "the request's body did not arrive in time",
@@ -139,7 +142,7 @@ pub(super) async fn whole(body: Body, digest: Digest) -> Result<Bytes, Refused> 
         |error| match error.is::<http_body_util::LengthLimitError>() {
             true => Refused::new(
                 RefusalCode::TooLarge,
-                format!("a message has at most {MOST_BYTES} bytes"),
+                format!("this message has at most {most} bytes"),
             ),
             false => Refused::malformed("the request's body broke off"),
         },

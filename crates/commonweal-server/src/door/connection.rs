@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::closed;
 use super::stream::Stream;
@@ -36,7 +37,7 @@ const IDLE_TIME: Duration = Duration::from_secs(75);
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// What is still read from a peer that was refused in the midst of its sending, so that the refusal reaches it.
-const LINGER_BYTES: usize = 4 << 20;
+const LINGER_BYTES: usize = 64 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// The first byte of a TLS handshake.
@@ -109,7 +110,8 @@ impl Hall {
             _ => return "silent",
         }
         let stream = Stream::new(socket, Arc::clone(&self.metrics));
-        match Box::pin(self.tls.accept(stream)).await {
+        // Boxed, because a future holds what moves through it once for each place: most connections wait for hours.
+        match Box::pin(self.tls.accept(stream)).await.map(Box::new) {
             Ok(stream) => {
                 Box::pin(self.http(stream, peer)).await;
                 "served"
@@ -121,10 +123,7 @@ impl Hall {
         }
     }
 
-    async fn http<S>(mut self, stream: S, peer: Peer)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn http(mut self, stream: Box<TlsStream<Stream<TcpStream>>>, peer: Peer) {
         let service = Requests {
             router: TowerToHyperService::new(self.router),
             peer,

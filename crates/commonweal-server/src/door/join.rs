@@ -9,7 +9,7 @@ use commonweal_core::{ClientName, Digest};
 use commonweal_wire::{PublicKey, RefusalCode, proto};
 
 use super::Door;
-use super::asked::{target, timely, whole};
+use super::asked::{MOST_BYTES, target, timely, whole};
 use super::connection::Peer;
 use super::node::Answer;
 use super::refused::Refused;
@@ -62,7 +62,7 @@ pub(super) async fn join(
 async fn read(request: Request) -> Result<(proto::JoinRequest, PublicKey), Refused> {
     let (parts, body) = request.into_parts();
     let signed = timely(&parts.headers)?;
-    let bytes = whole(body, signed.digest).await?;
+    let bytes = whole(body, signed.digest, MOST_BYTES).await?;
     let request: proto::JoinRequest =
         commonweal_wire::read(&bytes).map_err(|error| Refused::malformed(error.to_string()))?;
     let key = PublicKey::try_from(&request.public_key[..])

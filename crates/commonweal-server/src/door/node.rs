@@ -16,6 +16,9 @@ use super::refused::{PROTOBUF, Refused};
 use super::register::Member;
 use crate::store::NodeState;
 
+/// Most bytes of a verdict: the schema of data with many columns.
+const LONGEST_VERDICT: usize = 1 << 20;
+
 /// A message as an answer.
 pub(super) struct Answer<M>(pub(super) M);
 
@@ -49,7 +52,7 @@ pub(super) async fn poll(
 /// `POST /v1/verdict`: a node's answer to an offer.
 pub(super) async fn verdict(
     State(door): State<Arc<Door>>,
-    Asked { asker, message }: Asked<proto::Verdict>,
+    Asked { asker, message }: Asked<proto::Verdict, LONGEST_VERDICT>,
 ) -> Result<StatusCode, Refused> {
     door.runs.verdict(&asker.node, message).await?;
     Ok(StatusCode::OK)
@@ -74,7 +77,7 @@ pub(super) async fn leave(
     door.store.nodes().leave(&asker.member.key.id()).await?;
     door.register.note(Member {
         state: NodeState::Left,
-        ..asker.member
+        ..Member::clone(&asker.member)
     });
     door.exchange.remove(&asker.node);
     tracing::info!(node = %asker.node, "the node left");

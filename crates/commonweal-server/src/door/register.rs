@@ -2,7 +2,7 @@
 //! has written.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use commonweal_core::{ClientName, Digest};
 use commonweal_wire::{KeyId, PublicKey};
@@ -16,7 +16,7 @@ pub(super) struct Register(RwLock<Pages>);
 
 #[derive(Default)]
 struct Pages {
-    nodes: HashMap<KeyId, Member>,
+    nodes: HashMap<KeyId, Arc<Member>>,
     keys: Vec<ApiKey>,
     /// How often this process has noted what it wrote itself.
     notes: u64,
@@ -50,7 +50,8 @@ impl Register {
             let notes = self.pages().notes;
             let nodes = store.nodes().list().await?;
             let keys = store.keys().list().await?;
-            let nodes = nodes.iter().map(|node| (node.key.id(), Member::from(node)));
+            let nodes = nodes.iter().map(Member::from);
+            let nodes = nodes.map(|member| (member.key.id(), Arc::new(member)));
             let pages = Pages {
                 nodes: nodes.collect(),
                 keys,
@@ -65,7 +66,7 @@ impl Register {
     }
 
     /// The node of a key.
-    pub(super) fn member(&self, id: &KeyId) -> Option<Member> {
+    pub(super) fn member(&self, id: &KeyId) -> Option<Arc<Member>> {
         let pages = self.pages();
         pages.nodes.get(id).cloned()
     }
@@ -85,7 +86,7 @@ impl Register {
     /// Notes what this process itself has written.
     pub(super) fn note(&self, member: Member) {
         let mut pages = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        pages.nodes.insert(member.key.id(), member);
+        pages.nodes.insert(member.key.id(), Arc::new(member));
         pages.notes += 1;
     }
 

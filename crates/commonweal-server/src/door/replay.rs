@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use commonweal_wire::{CLOCK_WINDOW_MS, KeyId, Nonce, RefusalCode};
 
 /// Requests of one key that are remembered.
-const REMEMBERED: usize = 64;
+const REMEMBERED: usize = 32;
 
 /// The requests of all keys.
 #[derive(Debug)]
