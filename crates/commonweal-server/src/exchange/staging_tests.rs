@@ -187,12 +187,12 @@ fn a_task_that_is_over_holds_no_memory() {
     let waiting = enter(&mut staging, "c", 40, 0);
     staging.rest(&key("b"), resting, partial(5), 0);
     granted(&mut staging);
-    for node in ["a", "b", "c"] {
+    for node in ["c", "b", "a"] {
         staging.forget(&key(node), 0);
     }
     assert_eq!(
         lost(&mut staging),
-        [(filling, Loss::Over), (waiting, Loss::Over)]
+        [(waiting, Loss::Over), (filling, Loss::Over)]
     );
     staging.rest(&key("a"), filling, partial(5), 0);
     assert_eq!((staging.held_bytes(), staging.queue()), (0, 0));
@@ -264,4 +264,69 @@ proptest! {
             }
         }
     }
+}
+
+/// When the last of 19 uploads of 100 MB is in, over a line that carries 400 MB/s in all: beside a twentieth one
+/// of `rate` bytes a second.
+fn last_of_nineteen(rate: u64) -> u64 {
+    const STEP_MS: u64 = 10;
+    const LINE: u64 = 400 * MB / 1_000 * STEP_MS;
+    const LENGTH: u64 = 100 * MB;
+    let mut staging = Staging::new(256 * MB);
+    let names: Vec<_> = (0..20).map(|node| key(&format!("node-{node}"))).collect();
+    let mut tickets: Vec<_> = names
+        .iter()
+        .map(|name| staging.enter(name.clone(), LENGTH, digest(), 0).unwrap())
+        .collect();
+    let mut received: HashMap<Ticket, u64> = HashMap::new();
+    let mut left = 19;
+    for now_ms in (STEP_MS..).step_by(STEP_MS as usize) {
+        if now_ms % 250 == 0 {
+            staging.tick(now_ms);
+        }
+        while let Some(effect) = staging.poll_effect() {
+            match effect {
+                Effect::Granted(ticket, _) => drop(received.insert(ticket, 0)),
+                Effect::Lost(ticket, _) => {
+                    received.remove(&ticket);
+                    staging.rest(&names[0], ticket, Partial::default(), now_ms);
+                    tickets[0] = staging
+                        .enter(names[0].clone(), LENGTH, digest(), now_ms)
+                        .unwrap();
+                }
+            }
+        }
+        let share = LINE / received.len() as u64;
+        for (name, ticket) in names.iter().zip(&tickets) {
+            let Some(bytes) = received.get_mut(ticket) else {
+                continue;
+            };
+            let is_slow = *name == names[0];
+            let step = match is_slow {
+                true => share.min(rate * STEP_MS / 1_000),
+                false => share,
+            };
+            *bytes = LENGTH.min(*bytes + step);
+            staging.progress(name, *ticket, *bytes);
+            if *bytes == LENGTH {
+                received.remove(ticket);
+                assert!(staging.fold(name, *ticket, now_ms));
+                staging.release(name, *ticket, now_ms);
+                left -= u32::from(!is_slow);
+            }
+        }
+        if left == 0 {
+            return now_ms;
+        }
+    }
+    unreachable!("time has no end")
+}
+
+#[test]
+fn one_of_twenty_uploads_at_a_megabyte_a_second_delays_the_others_by_less_than_a_fifth() {
+    let (alone, beside) = (last_of_nineteen(400 * MB), last_of_nineteen(MB));
+    assert!(
+        beside * 10 < alone * 12,
+        "{beside} ms instead of {alone} ms"
+    );
 }
