@@ -42,7 +42,7 @@ impl NodeKey {
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         let secret = Zeroizing::new(self.0.to_bytes());
-        Zeroizing::new(format!("ed25519:{}\n", STANDARD_NO_PAD.encode(&*secret)))
+        Zeroizing::new(format!("ed25519:{}\n", STANDARD_NO_PAD.encode(*secret)))
     }
 
     /// The key of such a line.

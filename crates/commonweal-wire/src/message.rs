@@ -6,6 +6,7 @@ use prost::Message;
 #[allow(
     missing_docs,
     clippy::doc_markdown,
+    clippy::large_enum_variant,
     reason = "generated from the grammar, which documents them"
 )]
 pub mod proto {

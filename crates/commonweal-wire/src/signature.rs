@@ -103,7 +103,7 @@ impl Request<'_> {
     }
 
     /// No field can run into the next: each is on a line of its own, and none holds a line feed.
-    fn to_be_signed(&self, node: &KeyId) -> Vec<u8> {
+    fn to_be_signed(self, node: &KeyId) -> Vec<u8> {
         format!(
             "commonweal request {}\n{}\n{}\n{}\n{}\n{}\n{}\n",
             crate::PROTOCOL,
