@@ -60,7 +60,7 @@ pub(crate) struct Done {
     pub(crate) state: Option<ClientState>,
 }
 
-/// Why a task was not done. The sentence is for the owner; the server learns [`SessionError::failure`].
+/// Why a task was not done. The sentence is for the owner; the server learns a code.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The data do not serve the job.

@@ -5,5 +5,6 @@ mod consent;
 mod dry_run;
 mod fixture;
 mod network;
+mod proxy;
 mod states;
 mod work;
