@@ -360,3 +360,96 @@ fn names_of(data: &Data) -> BTreeSet<&str> {
         .chain(dropped)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "Alter,dataset,ill\n20,x,no\n40,x,yes\n60,x,no\n80,x,yes\n70,x,no\n";
+
+    /// A job whose clients are natural: its data name a column that a site's own file need not have.
+    fn job(lines: &str) -> Job {
+        let text = format!(
+            "name = \"w\"\nrounds = 1\n[data]\npath = \"all.csv\"\nlabel = \"ill\"\nclient = \"dataset\"\ntest = 0.2\n{lines}\n\
+             [deployment]\ndata = \"ward\"\nclients = 1\n[model]\nkind = \"logistic\"\n"
+        );
+        Job::parse(&text).unwrap()
+    }
+
+    struct Site(tempfile::TempDir);
+
+    impl Site {
+        fn new(file: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("own.csv"), file).unwrap();
+            Self(folder)
+        }
+
+        fn open(&self, place: &str, job: &Job) -> Result<OwnData, DataError> {
+            let text = format!("accept = \"all\"\nsmallest_cohort = 1\n{place}");
+            let settings = Settings::parse(&text, &self.0.path().join("node.toml")).unwrap();
+            OwnData::open(&settings, job, &ClientName::try_from("oslo").unwrap())
+        }
+    }
+
+    const RENAMED: &str = "[data.ward]\npath = \"own.csv\"\ncolumns = { \"Alter\" = \"age\" }\n";
+
+    #[test]
+    fn a_files_columns_have_the_jobs_names() {
+        let site = Site::new(FILE);
+        let data = site.open(RENAMED, &job("")).unwrap();
+        assert_eq!(data.schema().columns(), ["age"]);
+        assert_eq!((data.train().len(), data.held_out().len()), (4, 1));
+        let error = site
+            .open(&RENAMED.replace("Alter", "Alder"), &job(""))
+            .unwrap_err();
+        assert!(error.to_string().contains("\"Alder\""), "{error}");
+        assert_eq!(error.unfit(&job("")).code, "schema");
+    }
+
+    #[test]
+    fn a_file_of_one_client_need_not_say_whose_it_is() {
+        let own = FILE.replace(",dataset", "").replace(",x", "");
+        let with = Site::new(FILE).open(RENAMED, &job("")).unwrap();
+        let without = Site::new(&own).open(RENAMED, &job("")).unwrap();
+        assert_eq!(with.schema(), without.schema());
+        assert_eq!(with.train(), without.train());
+    }
+
+    #[test]
+    fn a_share_has_the_rows_that_the_simulation_deals_to_its_client() {
+        let site = Site::new("");
+        let rows: String = (0..30)
+            .map(|row| format!("{row},{},{}\n", row % 3, row % 2))
+            .collect();
+        std::fs::write(
+            site.0.path().join("all.csv"),
+            format!("age,dataset,ill\n{rows}"),
+        )
+        .unwrap();
+        let job = job("classes = [\"0\", \"1\"]");
+        std::fs::write(site.0.path().join("job.toml"), job.to_toml()).unwrap();
+        let share = "[data.ward]\nshare = { job = \"job.toml\", client = \"2\" }\n";
+        let data = site.open(share, &job).unwrap();
+        assert_eq!((data.train().len(), data.test().len()), (8, 2));
+        let Source::Table(table) = &data.source else {
+            panic!("CSV is a table");
+        };
+        assert_eq!(table.rows(), 10, "nobody else's rows are in memory");
+        let nobody = share.replace("\"2\"", "\"9\"");
+        let error = site.open(&nobody, &job).unwrap_err();
+        assert_eq!(error.unfit(&job).code, "no_data_set");
+    }
+
+    #[test]
+    fn a_data_set_that_there_is_not_is_told_with_those_that_there_are() {
+        let site = Site::new(FILE);
+        let error = site
+            .open("[data.heart]\npath = \"own.csv\"\n", &job(""))
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the job asks for the data set \"ward\", and node.toml has only heart: add it, with `path`"
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! Joining a federation: once, with an invitation. Afterwards the node's key is all that it needs.
 
 use std::fmt::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use commonweal_core::{ClientName, NameError};
 use commonweal_disk::file::{FileError, write_bytes};
@@ -138,7 +138,7 @@ pub fn join(folder: &NodeFolder, join: Join) -> Result<Joined, JoinError> {
     folder.create()?;
     let _lock = folder.lock()?;
     refuse_second(folder)?;
-    let settings = settings_of(folder, join.consent.as_ref())?;
+    let settings = settings_of(folder, &join)?;
     let name = match join.name {
         Some(name) => name,
         None => machine_name().ok_or(JoinError::NoName)?,
@@ -192,13 +192,14 @@ struct SettingsFile {
     new: Option<String>,
 }
 
-fn settings_of(folder: &NodeFolder, consent: Option<&Consent>) -> Result<SettingsFile, JoinError> {
+fn settings_of(folder: &NodeFolder, join: &Join) -> Result<SettingsFile, JoinError> {
     let path = folder.settings();
     if path.is_file() {
         let parsed = Settings::read(&path)?;
         return Ok(SettingsFile { parsed, new: None });
     }
-    let text = template(consent.ok_or(JoinError::NoConsent)?);
+    let consent = join.consent.as_ref().ok_or(JoinError::NoConsent)?;
+    let text = template(consent, join.ca_file.as_deref());
     let parsed = Settings::parse(&text, &path).map_err(SettingsError::from)?;
     Ok(SettingsFile {
         parsed,
@@ -275,7 +276,7 @@ fn machine_name() -> Option<String> {
 }
 
 /// A first `node.toml`.
-fn template(consent: &Consent) -> String {
+fn template(consent: &Consent, ca_file: Option<&Path>) -> String {
     let mut text = "# What this node allows, and where its data lie. `docs/deploy.md` describes every key.\n\n".to_owned();
     let accept = match &consent.accept {
         Accept::Ask => quoted("ask"),
@@ -290,6 +291,11 @@ fn template(consent: &Consent) -> String {
     };
     let _ = writeln!(text, "accept = {accept}");
     let _ = writeln!(text, "smallest_cohort = {}", consent.smallest_cohort);
+    if let Some(path) = ca_file {
+        // The file lies where the owner was on joining, which need not be the node's directory.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let _ = writeln!(text, "ca_file = {}", quoted(&path.display().to_string()));
+    }
     text.push_str(
         "\n# memory_mb = 2000\n# hours = \"18:00-06:00\"\n# labels = { site = \"eu\" }\n\n\
          # [data.heart]\n# path = \"patients.csv\"\n# columns = { \"Alter\" = \"age\" }   # the file's column = the job's\n\n\
@@ -324,8 +330,6 @@ impl fmt::Display for Joined {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::scripted::{Identity, Scripted};
     use crate::trust::Unverified;
@@ -341,7 +345,12 @@ mod tests {
                 accept: accept.clone(),
                 smallest_cohort: 4,
             };
-            let settings = Settings::parse(&template(&consent), Path::new("node.toml")).unwrap();
+            let text = template(&consent, Some(Path::new("/etc/ssl/proxy.pem")));
+            let settings = Settings::parse(&text, Path::new("node.toml")).unwrap();
+            assert_eq!(
+                settings.ca_file.as_deref(),
+                Some(Path::new("/etc/ssl/proxy.pem"))
+            );
             assert_eq!(settings.accept, accept);
             assert_eq!(settings.smallest_cohort, 4);
         }
@@ -444,6 +453,35 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_that_looks_into_tls_and_a_certificate_of_the_operators_own_can_be_trusted() {
+        let inspected = Scripted::start_as(&Identity::Proxy);
+        let (temporary, _) = folder();
+        let ca_file = temporary.path().join("ca.pem");
+        std::fs::write(&ca_file, &inspected.authority_pem).unwrap();
+        let pinned = Scripted::start().authority;
+        let identities = [
+            // The federation's own authority, behind a proxy which shows a certificate of its own.
+            ServerIdentity::Authority(pinned),
+            ServerIdentity::Name("127.0.0.1".to_owned()),
+        ];
+        for (at, server) in identities.into_iter().enumerate() {
+            let folder = NodeFolder::at(temporary.path().join(at.to_string()));
+            let string = JoinString {
+                server,
+                ..inspected.invitation()
+            };
+            let how = |ca_file| Join {
+                string: string.clone(),
+                ca_file,
+                ..how(&inspected)
+            };
+            let error = join(&folder, how(None)).unwrap_err();
+            assert!(error.to_string().contains("ACME Inspection CA"), "{error}");
+            join(&folder, how(Some(ca_file.clone()))).unwrap();
+        }
+    }
+
+    #[test]
     fn an_invitation_that_is_used_up_says_so_and_leaves_no_membership() {
         let server = Scripted::start();
         let (_temporary, folder) = folder();
@@ -463,7 +501,11 @@ mod tests {
     fn nothing_is_decided_for_the_owner() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = NodeFolder::at(temporary.path());
-        let settings = settings_of(&folder, None);
+        let how = Join {
+            consent: None,
+            ..how(&Scripted::start())
+        };
+        let settings = settings_of(&folder, &how);
         assert!(matches!(settings, Err(JoinError::NoConsent)));
     }
 }

@@ -28,6 +28,8 @@ use crate::clock::now_ms;
 pub(crate) struct Scripted {
     pub(crate) url: String,
     pub(crate) authority: Digest,
+    /// The authority's certificate, as a site would keep a proxy's.
+    pub(crate) authority_pem: String,
     shared: Arc<Shared>,
 }
 
@@ -90,7 +92,7 @@ impl Scripted {
             Identity::Federation => ("Commonweal authority", FEDERATION_NAME),
             Identity::Proxy => ("ACME Inspection CA", "127.0.0.1"),
         };
-        let (authority, acceptor) = tls(name, host);
+        let (authority, authority_pem, acceptor) = tls(name, host);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
@@ -112,6 +114,7 @@ impl Scripted {
         Self {
             url: format!("https://{address}"),
             authority,
+            authority_pem,
             shared,
         }
     }
@@ -188,7 +191,7 @@ impl Scripted {
     }
 }
 
-fn tls(name: &str, host: &str) -> (Digest, TlsAcceptor) {
+fn tls(name: &str, host: &str) -> (Digest, String, TlsAcceptor) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, name);
@@ -208,7 +211,7 @@ fn tls(name: &str, host: &str) -> (Digest, TlsAcceptor) {
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         )
         .unwrap();
-    (digest, TlsAcceptor::from(Arc::new(config)))
+    (digest, authority.pem(), TlsAcceptor::from(Arc::new(config)))
 }
 
 async fn serve(listener: std::net::TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
