@@ -64,6 +64,7 @@ pub(crate) struct Door {
     attempts: Mutex<Attempts>,
     visitors: Mutex<Visitors>,
     readiness: health::Readiness,
+    refusals_logged: observe::Gate,
 }
 
 /// What a door is made of.
@@ -104,6 +105,7 @@ impl Door {
             attempts: Mutex::new(Attempts::new(parts.free_attempts)),
             visitors: Mutex::new(Visitors::new(parts.connections)),
             readiness: health::Readiness::default(),
+            refusals_logged: observe::Gate::default(),
         };
         door.register.load(&door.store).await?;
         Ok(Arc::new(door))

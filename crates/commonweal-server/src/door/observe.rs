@@ -1,15 +1,19 @@
-//! What is counted of every request, and the server's time on every answer.
+//! What is counted and logged of every request, and the server's time on every answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use commonweal_wire::{RefusalCode, header};
-use http::{HeaderName, HeaderValue};
+use commonweal_wire::{KeyId, RefusalCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Door;
+use super::connection::Peer;
+use super::refused::Refused;
 use crate::exchange::unix_ms;
 
 /// Counts a request by its route and outcome.
@@ -19,6 +23,9 @@ pub(super) async fn observe(
     next: Next,
 ) -> Response {
     let route = route(request.uri().path());
+    // Copied: a header that is kept keeps the connection's whole buffer.
+    let key = key(request.headers());
+    let address = request.extensions().get::<Peer>().map(|peer| peer.address);
     let began = Instant::now();
     let mut response = next.run(request).await;
     if !matches!(route, "poll" | "reports" | "events") {
@@ -31,14 +38,63 @@ pub(super) async fn observe(
         500.. => "5xx",
     };
     door.metrics.requests.count([route, class]);
-    if let Some(code) = response.extensions().get::<RefusalCode>() {
-        door.metrics.refusals.count([code.word()]);
+    if let Some(refused) = response.extensions().get::<Refused>() {
+        door.metrics.refusals.count([refused.code.word()]);
+        if door
+            .refusals_logged
+            .lets_pass(door.clock.passed_ms() / 1_000)
+        {
+            let member = key.and_then(|key| door.register.member(&key));
+            let node = member.map(|member| member.name.to_string());
+            log(route, node.unwrap_or_default(), address, refused);
+        }
     }
     let time = HeaderValue::from(unix_ms());
     response
         .headers_mut()
         .insert(HeaderName::from_static(header::TIME), time);
     response
+}
+
+/// The key that the request is said to be by.
+fn key(headers: &HeaderMap) -> Option<KeyId> {
+    let value = headers.get(header::NODE)?.to_str().ok()?;
+    KeyId::from_header(value).ok()
+}
+
+/// Names the culprit, as far as it says who it is: `node` is true only where the signature was not the matter.
+fn log(route: &str, node: String, address: Option<IpAddr>, refused: &Refused) {
+    let reason = refused.code.word();
+    let address = address.map(|address| address.to_string());
+    let address = address.unwrap_or_default();
+    match refused.code {
+        // All in a day's work.
+        RefusalCode::Offset
+        | RefusalCode::SlotLost
+        | RefusalCode::Late
+        | RefusalCode::Duplicate
+        | RefusalCode::Unavailable => tracing::info!(node, address, route, reason, "{refused}"),
+        _ => tracing::warn!(node, address, route, reason, "{refused}"),
+    }
+}
+
+/// Lets so many lines a second pass: whoever sends nonsense does not fill the disk.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    second: AtomicU64,
+    passed: AtomicU64,
+}
+
+/// Lines a second.
+const MOST_LINES: u64 = 50;
+
+impl Gate {
+    fn lets_pass(&self, second: u64) -> bool {
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.passed.store(0, Ordering::Relaxed);
+        }
+        self.passed.fetch_add(1, Ordering::Relaxed) < MOST_LINES
+    }
 }
 
 /// A word for the path: of a closed set, whatever a peer asks for.
@@ -62,6 +118,15 @@ fn route(path: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gate_lets_so_many_pass_each_second() {
+        let gate = Gate::default();
+        for second in [7, 8] {
+            let passed = (0..1_000).filter(|_| gate.lets_pass(second)).count();
+            assert_eq!(passed as u64, MOST_LINES);
+        }
+    }
 
     #[test]
     fn every_path_has_a_word() {

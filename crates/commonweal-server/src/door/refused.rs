@@ -39,7 +39,8 @@ pub(super) const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let mut message = refusal(self.code, self.message, crate::exchange::unix_ms());
+        let now_ms = crate::exchange::unix_ms();
+        let mut message = refusal(self.code, self.message.as_str(), now_ms);
         message.offset = self.offset;
         let mut response = Response::new(Body::from(message.encode_to_vec()));
         let status = StatusCode::from_u16(self.code.status());
@@ -47,7 +48,7 @@ impl IntoResponse for Refused {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, PROTOBUF);
-        response.extensions_mut().insert(self.code);
+        response.extensions_mut().insert(self);
         response
     }
 }

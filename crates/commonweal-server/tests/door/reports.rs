@@ -22,7 +22,7 @@ fn part(work: &Work, offset: usize, length: usize) -> String {
 }
 
 /// Sends a report from an offset on.
-async fn put(node: &Node, work: &Work, payload: &Payload, offset: usize) -> Reply {
+pub(crate) async fn put(node: &Node, work: &Work, payload: &Payload, offset: usize) -> Reply {
     let bytes = payload.as_bytes();
     let target = part(work, offset, bytes.len());
     let headers = node.sign("PUT", &target, Digest::of(bytes));

@@ -6,7 +6,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::client::{Node, ask, head, reply};
-use crate::house::House;
+use crate::house::{House, parameters};
+use crate::reports::put;
 
 #[tokio::test]
 async fn plain_http_is_told_to_speak_https() {
@@ -59,7 +60,7 @@ async fn headers_that_are_too_long_end_the_connection_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn five_hundred_connections_that_say_nothing_keep_nobody_out() {
+async fn five_hundred_connections_that_say_nothing_stop_no_round() {
     let house = House::open().await;
     let address = house.running.address();
     let mut silent = Vec::new();
@@ -72,9 +73,9 @@ async fn five_hundred_connections_that_say_nothing_keep_nobody_out() {
         silent.push(socket);
     }
     let node = house.enrol(1).await;
-    for _ in 0..5 {
-        assert!(node.is_served().await);
-    }
+    let works = house.begin_round(&[&node], 8).await;
+    let payload = works[0].report(parameters(8));
+    assert_eq!(put(&node, &works[0], &payload, 0).await.status, 200);
 }
 
 #[tokio::test]
@@ -94,6 +95,28 @@ async fn a_crowd_of_one_address_pushes_its_own_oldest_out() {
             .text(),
         "ok\n"
     );
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_http_end_their_connection_and_nothing_else() {
+    let house = House::open().await;
+    let node = house.enrol(1).await;
+    let mut state = 1u32;
+    for length in [1, 100, 20_000] {
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        });
+        let noise: Vec<u8> = noise.take(length).collect();
+        let mut connection = node.connect().await;
+        // The server may close before all of it is sent.
+        let _ = connection.write_all(&noise).await;
+        let _ = connection.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = connection.read_to_end(&mut answer).await;
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400 "));
+    }
+    assert!(node.is_served().await);
 }
 
 #[tokio::test]
