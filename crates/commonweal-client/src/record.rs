@@ -5,7 +5,7 @@
 //! the head elsewhere to be safe from that too.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
@@ -327,17 +327,25 @@ impl Record {
         })
     }
 
-    /// Replaces the head. A rename, so that a crash leaves the old one or the new one.
+    /// Replaces the head in its place: it always has the same length and fits into one sector, so that a crash leaves
+    /// the old one or the new one.
     fn write_head(&self, head: Head) -> Result<(), RecordError> {
-        let unfinished = self.head.with_extension("unfinished");
         let of = |error: io::Error| FileError::of(&self.head, error);
         let text = serde_json::to_string(&head).map_err(|error| of(error.into()))?;
-        let mut file = File::create(&unfinished).map_err(of)?;
-        file.write_all(text.as_bytes()).map_err(of)?;
-        std::fs::rename(&unfinished, &self.head).map_err(of)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&self.head)
+            .map_err(of)?;
+        let line = format!("{text:<width$}\n", width = HEAD_BYTES - 1);
+        file.write_all(line.as_bytes()).map_err(of)?;
         Ok(())
     }
 }
+
+/// Bytes of the head's file: a number of 20 digits and a digest fit.
+const HEAD_BYTES: usize = 160;
 
 impl fmt::Display for RecordEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -61,6 +61,8 @@ pub(crate) struct Agent {
     reconnected: Arc<Notify>,
     zone: TimeZone,
     is_leaving: bool,
+    saying: Option<Last>,
+    /// What was written of it.
     said: Option<Last>,
 }
 
@@ -149,6 +151,7 @@ impl Agent {
             reconnected: Arc::default(),
             zone: local_zone(),
             is_leaving: false,
+            saying: None,
             said: None,
         }
     }
@@ -180,7 +183,10 @@ impl Agent {
                     Err(error) if error.is_cancelled() => {}
                     Err(error) => break Err(AgentError::Fault(error.to_string())),
                 },
-                _ = ticks.tick() => self.look_at_requests()?,
+                _ = ticks.tick() => {
+                    self.leave_word();
+                    self.look_at_requests()?;
+                }
                 () = &mut stop, if !self.is_leaving => self.leave(),
                 () = &mut stop_now, if self.is_leaving => break Ok(()),
             }

@@ -118,18 +118,34 @@ impl Agent {
         self.say(state, what);
     }
 
-    /// Leaves word for `node status`, if it is news.
+    /// Has something to say for `node status`: at once if the state is another, else at the next tick.
     pub(super) fn say(&mut self, state: &str, what: String) {
-        let working_on = self
-            .current
+        let is_news = self
+            .saying
             .as_ref()
-            .map(|current| format!("{} {}", current.run, current.task));
-        let mut last = Last {
+            .is_none_or(|last| last.state != state || last.what != what);
+        self.saying = Some(Last {
             at_ms: 0,
             state: state.to_owned(),
             what,
-            working_on,
+            working_on: None,
+            clock_ahead_ms: 0,
+        });
+        if is_news {
+            self.leave_word();
+        }
+    }
+
+    /// Leaves word, if it is news.
+    pub(super) fn leave_word(&mut self) {
+        let Some(saying) = &self.saying else {
+            return;
+        };
+        let current = self.current.as_ref();
+        let mut last = Last {
+            working_on: current.map(|current| format!("{} {}", current.run, current.task)),
             clock_ahead_ms: self.shared.connection.ahead_ms(),
+            ..saying.clone()
         };
         if self.said.as_ref() == Some(&last) {
             return;

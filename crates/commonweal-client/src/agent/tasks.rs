@@ -105,7 +105,6 @@ impl Agent {
             watch: Arc::clone(&watch),
             accumulator: assignment.accumulator.clone(),
         });
-        self.say("connected", String::new());
         let (shared, session) = (Arc::clone(&self.shared), self.take_session(&run));
         self.jobs.spawn(async move {
             let perform = assignment.clone().perform(shared, job, session, watch);
@@ -130,7 +129,6 @@ impl Agent {
         let Some(current) = self.current.take() else {
             return Ok(());
         };
-        self.say("connected", String::new());
         if let (Some(session), true) = (session, self.runs.contains_key(&run)) {
             self.keep_session(&run, session);
         }
