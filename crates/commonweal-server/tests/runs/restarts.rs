@@ -206,7 +206,7 @@ fn a_node_that_was_away_at_the_end_hears_of_it_from_the_next_process() {
     let runtime = process();
     runtime.block_on(async {
         let server = World::open(folder.path(), impatient()).await;
-        server.visit(&[healthy.clone()]);
+        server.visit(std::slice::from_ref(&healthy));
         let over = Heard::Over(proto::Ending::Finished, String::new());
         while !healthy.heard().contains(&over) {
             tokio::task::yield_now().await;
