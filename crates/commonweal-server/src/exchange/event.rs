@@ -5,7 +5,7 @@ use commonweal_core::ClientName;
 /// A change in a node's presence, or in what it says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeEvent {
-    /// It polls, after it was silent, offline or never there.
+    /// It polls, after it was silent, offline or never there; or it has begun anew, and knows of no instruction.
     Online(ClientName),
     /// Its connection broke, or it has not come back, for a moment: see [`Presence::Silent`](super::Presence::Silent).
     Silent(ClientName),

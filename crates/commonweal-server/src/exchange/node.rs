@@ -72,7 +72,8 @@ impl Node {
             self.statement = Some(Arc::new(statement));
             events.push(NodeEvent::Stated(name.clone()));
         }
-        if is_new {
+        // A node that was started again within a moment was never away, and knows nothing of what it was told.
+        if is_new || !is_ours {
             events.push(NodeEvent::Online(name.clone()));
         }
         if request.is_leaving && !self.is_leaving {

@@ -154,7 +154,7 @@ async fn a_statement_is_told_when_it_changes() {
         let request = PollRequest {
             statement: Some(statement(threads)),
             working: Some(Working::default()),
-            ..PollRequest::default()
+            ..first("this-process", 0)
         };
         exchange.poll(&name(), request).await.unwrap();
     }
@@ -162,4 +162,20 @@ async fn a_statement_is_told_when_it_changes() {
     assert_eq!(events.try_recv(), Ok(NodeEvent::Stated(name())));
     assert!(events.try_recv().is_err());
     assert_eq!(exchange.statement(&name()).unwrap().threads, 2);
+}
+
+#[tokio::test]
+async fn a_node_that_begins_anew_is_told_as_one_that_comes_back() {
+    let exchange = exchange();
+    let mut events = exchange.events();
+    let working = |mailbox: &str| PollRequest {
+        working: Some(Working::default()),
+        ..first(mailbox, 0)
+    };
+    for mailbox in ["", "this-process", "this-process", ""] {
+        exchange.poll(&name(), working(mailbox)).await.unwrap();
+    }
+    assert_eq!(events.try_recv(), Ok(NodeEvent::Online(name())));
+    assert_eq!(events.try_recv(), Ok(NodeEvent::Online(name())));
+    assert!(events.try_recv().is_err());
 }
