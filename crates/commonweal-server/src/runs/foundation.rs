@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use commonweal_core::job::{ClassWeights, Job, Manifest, ModelKind};
+use commonweal_core::job::{ClassWeights, Job, Manifest};
 use commonweal_core::{
     Digest, Known, Layout, Parameters, PrepareSpec, Prepared, Purpose, RunSpec, RunSpecError, Seed,
 };
@@ -29,8 +29,7 @@ pub(super) struct Questions {
 pub(super) struct Foundation {
     /// What the run is made of, once for each time that it is begun or gone on with.
     known: Known,
-    layout: Arc<Layout>,
-    model: Option<Model>,
+    model: Model,
     /// What the model takes in.
     pub(super) input: InputRecord,
 }
@@ -56,11 +55,6 @@ pub(super) enum FoundationError {
     /// The model to begin with is another.
     #[error(transparent)]
     Initial(#[from] ModelFileError),
-    /// Nobody told the model of a worker.
-    #[error(
-        "model.kind = \"external\" needs the model to begin with: submit it with the job, as safetensors"
-    )]
-    NoExternalModel,
 }
 
 impl Questions {
@@ -93,7 +87,6 @@ impl Questions {
         job: &Job,
         manifest: &Manifest,
         prepared: &Prepared,
-        initial: Option<&[u8]>,
     ) -> Result<Foundation, FoundationError> {
         let data = self.preparation.apply(&self.blank, prepared)?;
         let input = InputRecord::of(&self.blank, &self.preparation, prepared, &data)?;
@@ -103,17 +96,9 @@ impl Questions {
             class_rows: self.class_rows(prepared, &data),
             instruction_set: instruction_set().to_string(),
         };
-        let (layout, model) = match (&job.model.kind, initial) {
-            (ModelKind::External, None) => return Err(FoundationError::NoExternalModel),
-            (ModelKind::External, Some(bytes)) => (external_layout(bytes)?, None),
-            _ => {
-                let model = Model::build(&job.model, &data.shape())?;
-                (Arc::clone(model.layout()), Some(model))
-            }
-        };
+        let model = Model::build(&job.model, &data.shape())?;
         Ok(Foundation {
             known,
-            layout,
             model,
             input,
         })
@@ -134,7 +119,7 @@ impl Questions {
 impl Foundation {
     /// Tensors of the model.
     pub(super) fn layout(&self) -> &Arc<Layout> {
-        &self.layout
+        self.model.layout()
     }
 
     /// What the run is made of.
@@ -154,22 +139,17 @@ impl Foundation {
         job: &Job,
         initial: Option<&[u8]>,
     ) -> Result<Parameters, FoundationError> {
-        match (initial, &self.model) {
-            (Some(bytes), _) => {
+        match initial {
+            Some(bytes) => {
                 let path = Path::new("the submitted model");
-                Ok(parse_model(path, bytes, &self.layout)?)
+                Ok(parse_model(path, bytes, self.model.layout())?)
             }
-            (None, Some(model)) => {
+            None => {
                 let seed = Seed::from(job.seed).derive(Purpose::Initial, 0, None);
-                Ok(model.initial(&seed))
+                Ok(self.model.initial(&seed))
             }
-            (None, None) => Err(FoundationError::NoExternalModel),
         }
     }
-}
-
-fn external_layout(_bytes: &[u8]) -> Result<Arc<Layout>, FoundationError> {
-    Err(FoundationError::NoExternalModel)
 }
 
 /// The record where every level, class and scale is declared.

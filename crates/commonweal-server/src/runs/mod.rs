@@ -18,8 +18,6 @@ mod rounds;
 mod run;
 mod shared;
 mod submit;
-#[cfg(test)]
-mod tests;
 mod turns;
 
 use std::sync::Arc;

@@ -100,12 +100,18 @@ fn too_few(fitting: usize, needed: usize, candidates: &Candidates) -> String {
 
 /// The model to begin with, where the job names one.
 fn initial(job: &Job, text: Option<&str>) -> Result<Option<Bytes>, ApiError> {
-    let is_needed = job.model.init.is_some() || job.model.kind == ModelKind::External;
-    match (text, is_needed) {
+    if job.model.kind == ModelKind::External {
+        return Err(error(
+            "model",
+            "model.kind = \"external\" leaves the tensors to a trainer, which a server does not run: give the model by \
+             its layers, which the trainer then builds too, or simulate the job",
+        ));
+    }
+    match (text, job.model.init.is_some()) {
         (None, false) => Ok(None),
         (None, true) => Err(error(
             "initial",
-            "the job begins with a model of its own (model.init, or model.kind = \"external\"): submit it too",
+            "the job begins with a model of its own (model.init): submit it too",
         )),
         (Some(_), false) => Err(error(
             "initial",

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use commonweal_core::Stage;
 use commonweal_server::runs::Content;
-use commonweal_wire::control::RunState;
+use commonweal_wire::control::{RunState, Submission};
 use commonweal_wire::proto::Ending;
 
 use crate::world::{Heard, Verdict, World, impatient, tasks};
@@ -169,4 +171,47 @@ async fn a_cancelled_run_ends_for_everybody_and_can_be_resumed() {
         world.runs.resume("tiny-1").await.unwrap_err().code,
         "goes_on"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_begins_with_the_model_that_is_submitted_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = job("[cohort]\nminimum = 2\n");
+    let visitors = visitors(&first, &["a", "b"]);
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    world.visit(&visitors);
+    world.submit(&first).await;
+    let trained = world.expect_finished("tiny-1").await.model;
+    let file = world.runs.file("tiny-1", "model.safetensors").await;
+    let Content::Blob(digest) = file.unwrap().content else {
+        panic!("a model is a blob");
+    };
+    let model = world.store.blobs().fetch(&digest).await.unwrap();
+    let second = first.replace("[training]", "init = \"model.safetensors\"\n[training]");
+    let submission = |initial| Submission {
+        job: second.clone(),
+        initial,
+    };
+    let missing = world
+        .runs
+        .submit(&submission(None), "ada")
+        .await
+        .unwrap_err();
+    assert_eq!(missing.code, "initial");
+    let initial = Some(STANDARD.encode(&model));
+    world
+        .runs
+        .submit(&submission(initial), "ada")
+        .await
+        .unwrap();
+    // Three rounds more from there: as six in one, but for the seeds of the rounds, which begin anew.
+    let again = world.expect_finished("tiny-2").await.model;
+    assert_ne!(again, trained);
+    let blob = world
+        .runs
+        .file("tiny-2", "initial.safetensors")
+        .await
+        .unwrap();
+    assert_eq!(blob.content, Content::Blob(digest));
 }

@@ -76,12 +76,8 @@ impl Actor {
                 let is_known = self.candidates.find(&node).is_some_and(|one| !one.is_gone);
                 match self.shared.exchange.statement(&node) {
                     Some(statement) if is_known => {
-                        let was = self.candidates.find(&node).map(|one| one.standing());
                         self.candidates.enrolled(&self.job, &node, &statement);
-                        let is = self.candidates.find(&node).map(|one| one.standing());
-                        if was != is && is == Some(Standing::Undecided) {
-                            self.offer(&node);
-                        }
+                        self.offer_again(&node);
                     }
                     _ => self.meet_stranger(&node).await?,
                 }
@@ -94,11 +90,16 @@ impl Actor {
     /// A node that was not enrolled when the run was submitted.
     async fn meet_stranger(&mut self, node: &ClientName) -> Result<(), Stop> {
         self.refresh_nodes().await?;
-        let standing = self.candidates.find(node).map(|one| one.standing());
-        if standing == Some(Standing::Undecided) {
+        self.offer_again(node);
+        Ok(())
+    }
+
+    /// Asks a node that has not decided: it may have forgotten, or fit only now.
+    fn offer_again(&self, node: &ClientName) {
+        let candidate = self.candidates.find(node);
+        if candidate.is_some_and(|one| one.standing() == Standing::Undecided) {
             self.offer(node);
         }
-        Ok(())
     }
 
     /// Asks a node for its consent.

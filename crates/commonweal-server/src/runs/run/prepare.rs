@@ -81,12 +81,7 @@ impl Actor {
         answers: &Answers,
         initial: Option<Bytes>,
     ) -> Result<Found, Stop> {
-        let foundation = questions.answered(
-            &self.job,
-            &self.manifest,
-            &answers.prepared,
-            initial.as_deref(),
-        );
+        let foundation = questions.answered(&self.job, &self.manifest, &answers.prepared);
         let foundation = foundation.map_err(|error| Stop::Failed(error.to_string()))?;
         Ok(Found {
             foundation,
