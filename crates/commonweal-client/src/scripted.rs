@@ -12,7 +12,7 @@ use commonweal_wire::{
     FEDERATION_NAME, JoinString, PublicKey, RefusalCode, ServerIdentity, Signed, Token, path, read,
     refusal,
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -55,6 +55,10 @@ pub(crate) struct Script {
     pub(crate) ahead_ms: i64,
     /// Breaks the next uploads after so many bytes.
     pub(crate) cuts: VecDeque<usize>,
+    /// Breaks the next downloads after so many bytes.
+    pub(crate) blob_cuts: VecDeque<usize>,
+    /// Bytes of all blobs that were given.
+    pub(crate) downloaded: usize,
     pub(crate) accumulator: String,
     /// Bytes of the report that is being sent.
     staged: Vec<u8>,
@@ -245,7 +249,10 @@ impl std::fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
+async fn answer(
+    shared: &Shared,
+    request: Request<Incoming>,
+) -> Result<Response<Either<Full<Bytes>, Broken>>, Cut> {
     let method = request.method().as_str().to_owned();
     let target = request.uri().path_and_query().unwrap().to_string();
     let from = request.headers().get("range").map(|range| {
@@ -263,10 +270,11 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
     shared.state.lock().unwrap().heard.extend(line);
     if let Some(refused) = refused(shared, &target, &signed) {
         let _ = request.into_body().collect().await;
-        return Ok(refusal_of(&refused));
+        return Ok(refusal_of(&refused).map(Either::Left));
     }
     if method == "PUT" {
-        return put(shared, &target, &signed, request.into_body()).await;
+        let answer = put(shared, &target, &signed, request.into_body()).await?;
+        return Ok(answer.map(Either::Left));
     }
     let body = request
         .into_body()
@@ -277,11 +285,43 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
     assert_eq!(signed.digest, Digest::of(&body), "the body's digest");
     if target == path::POLL {
         shared.admit(&signed, &method, &target, &body);
-        return Ok(poll(shared, read(&body).unwrap()).await);
+        let answer = poll(shared, read(&body).unwrap()).await;
+        return Ok(answer.map(Either::Left));
     }
     let answer = shared.answer(&signed, &method, &target, &body, from);
     shared.seen.notify_all();
-    Ok(answer)
+    Ok(shared.perhaps_broken(&target, answer, from.unwrap_or(0)))
+}
+
+/// The beginning of a blob, and then nothing.
+struct Broken {
+    first: Option<Bytes>,
+    promised: u64,
+    has_paused: bool,
+}
+
+impl hyper::body::Body for Broken {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Cut>>> {
+        if let Some(first) = self.first.take() {
+            return std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(first))));
+        }
+        if !std::mem::replace(&mut self.has_paused, true) {
+            // What was given so far goes out while there is nothing more.
+            context.waker().wake_by_ref();
+            return std::task::Poll::Pending;
+        }
+        std::task::Poll::Ready(Some(Err(Cut)))
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        hyper::body::SizeHint::with_exact(self.promised)
+    }
 }
 
 impl Shared {
@@ -297,6 +337,40 @@ impl Shared {
         let key = script.key.unwrap();
         assert!(signed.is_by(&key, method, target), "the signature");
         assert!(script.nonces.insert(signed.nonce), "a nonce came twice");
+    }
+
+    fn perhaps_broken(
+        &self,
+        target: &str,
+        answer: Response<Full<Bytes>>,
+        from: usize,
+    ) -> Response<Either<Full<Bytes>, Broken>> {
+        let mut script = self.state.lock().unwrap();
+        let Some(bytes) = script.blobs.get(target).map(|bytes| bytes[from..].to_vec()) else {
+            return answer.map(Either::Left);
+        };
+        // A shorter blob than that is whole.
+        let is_cut = script
+            .blob_cuts
+            .front()
+            .is_some_and(|&cut| cut < bytes.len());
+        match is_cut.then(|| script.blob_cuts.pop_front()).flatten() {
+            None => {
+                script.downloaded += bytes.len();
+                answer.map(Either::Left)
+            }
+            Some(cut) => {
+                script.downloaded += cut;
+                let promised = bytes.len() as u64;
+                let first = Some(Bytes::copy_from_slice(&bytes[..cut]));
+                let broken = Broken {
+                    first,
+                    promised,
+                    has_paused: false,
+                };
+                answer.map(|_| Either::Right(broken))
+            }
+        }
     }
 
     fn answer(

@@ -32,6 +32,29 @@ fn an_upload_that_breaks_goes_on_where_it_broke() {
 }
 
 #[test]
+fn a_download_that_breaks_goes_on_where_it_broke() {
+    let site = Site::willing();
+    let running = site.start();
+    let mut federation = Federation::found(&site, &job(LARGE));
+    let (task, model) = train_task(&site, &mut federation);
+    let length = 4 * federation.layout.len();
+    let before = site.server.script().downloaded;
+    site.server
+        .script()
+        .blob_cuts
+        .extend([length / 2, length / 4]);
+    // What `prepare` found comes first, and breaks first: it is asked for before the model.
+    site.server.script().blob_cuts.push_front(10);
+    site.ask(&task, Some(model));
+    let downloaded = site.server.script().downloaded - before;
+    running.stop().unwrap();
+    assert!(
+        downloaded < length + 10_000,
+        "{downloaded} of {length} bytes"
+    );
+}
+
+#[test]
 fn an_upload_whose_slot_was_taken_back_starts_again() {
     let site = Site::willing();
     let running = site.start();
