@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use commonweal_core::{
     ClientState, Digest, EvaluatePlan, Layout, MetricSpec, MetricSums, ModelVersion, Next,
@@ -10,7 +11,6 @@ use commonweal_core::{
 use commonweal_disk::file::{FileError, write_bytes};
 use commonweal_disk::model_file::{ModelFileError, parse_model};
 use serde::Serialize;
-use std::sync::Arc;
 
 use crate::assignment::{Watch, parameters};
 use crate::backoff::Pace;

@@ -1,4 +1,9 @@
 //! A federation's node: consent, training, and nothing leaves but what passed the pipeline.
+//!
+//! [`join`] makes a directory a node. A [`Node`] is what its owner handles: look at what runs ask, allow or refuse
+//! it, try it out, run, compare, leave. What a running node does is in `agent`; the tasks themselves are the
+//! simulator's functions, called by `session`. No row is read before the owner agrees, nothing is sent that is not in
+//! the [`Record`], and an error that crosses the wire is a code, a column that the job names, and a line.
 
 mod agent;
 mod assessment;
