@@ -35,7 +35,7 @@ pub use pace::Patience;
 
 use message::Message;
 use run::Actor;
-use shared::{Live, Shared};
+use shared::Shared;
 
 use crate::config::Retention;
 use crate::exchange::Exchange;
@@ -111,9 +111,8 @@ impl Runs {
     /// # Errors
     /// [`Refused`].
     pub async fn verdict(&self, node: &ClientName, verdict: proto::Verdict) -> Result<(), Refused> {
-        let live = self.live(&verdict.run).await?;
-        let node = node.clone();
-        ask(&live, |answer| Message::Verdict {
+        let (run, node) = (verdict.run.clone(), node.clone());
+        self.ask(&run, |answer| Message::Verdict {
             node,
             verdict,
             answer,
@@ -132,9 +131,8 @@ impl Runs {
         task: TaskId,
         failure: proto::TaskFailure,
     ) -> Result<(), Refused> {
-        let live = self.live(run).await?;
         let node = node.clone();
-        ask(&live, |answer| Message::Failure {
+        self.ask(run, |answer| Message::Failure {
             node,
             task,
             failure,
@@ -154,9 +152,8 @@ impl Runs {
         task: TaskId,
         step: Step,
     ) -> Result<Expected, Refused> {
-        let live = self.live(run).await?;
         let node = node.clone();
-        ask(&live, |answer| Message::Expects {
+        self.ask(run, |answer| Message::Expects {
             node,
             task,
             step,
@@ -178,9 +175,8 @@ impl Runs {
         step: Step,
         payload: Payload,
     ) -> Result<String, Refused> {
-        let live = self.live(run).await?;
         let node = node.clone();
-        ask(&live, |answer| Message::Report {
+        self.ask(run, |answer| Message::Report {
             node,
             task,
             step,
@@ -201,8 +197,12 @@ impl Runs {
         task: TaskId,
     ) -> Result<Reported, Refused> {
         if let Some(live) = self.0.live(run) {
-            let node = node.clone();
-            return ask(&live, |answer| Message::Reported { node, task, answer }).await;
+            let (node, (answer, asked)) = (node.clone(), oneshot::channel());
+            // A run that ends meanwhile has left its answer in the store.
+            let _ = live.inbox.send(Message::Reported { node, task, answer });
+            if let Ok(reported) = asked.await {
+                return reported;
+            }
         }
         let counted = self.0.store.commits().counts(run, task, node).await;
         Ok(Reported {
@@ -317,13 +317,27 @@ impl Runs {
         self.info(id).await
     }
 
-    /// The task of a run that goes on.
-    async fn live(&self, id: &str) -> Result<Live, Refused> {
+    /// Asks the task of a run, which drops the question if it ends.
+    async fn ask<T>(
+        &self,
+        id: &str,
+        message: impl FnOnce(oneshot::Sender<Result<T, Refused>>) -> Message,
+    ) -> Result<T, Refused> {
         if let Some(live) = self.0.live(id) {
-            return Ok(live);
+            let (answer, asked) = oneshot::channel();
+            let is_sent = live.inbox.send(message(answer)).is_ok();
+            if let Ok(answered) = asked.await
+                && is_sent
+            {
+                return answered;
+            }
         }
         match self.0.store.runs().find(id).await {
-            Ok(_) => Err(Refused::new(RefusalCode::Late, "the run is over")),
+            Ok(record) if record.state.is_over() => Err(Refused::new(
+                RefusalCode::Late,
+                format!("the run {id} is over"),
+            )),
+            Ok(_) => Err(Refused::later()),
             Err(StoreError::Missing { .. }) => {
                 let message = "the server has no such run";
                 Err(Refused::new(RefusalCode::UnknownRun, message))
@@ -331,22 +345,6 @@ impl Runs {
             Err(error) => Err(unavailable(&error)),
         }
     }
-}
-
-/// Asks a run's task, which drops the question if it ends.
-async fn ask<T>(
-    live: &Live,
-    message: impl FnOnce(oneshot::Sender<Result<T, Refused>>) -> Message,
-) -> Result<T, Refused> {
-    let (answer, asked) = oneshot::channel();
-    let ended = || {
-        Refused::new(
-            RefusalCode::Unavailable,
-            "the run does not answer: try again",
-        )
-    };
-    live.inbox.send(message(answer)).map_err(|_| ended())?;
-    asked.await.map_err(|_| ended())?
 }
 
 fn unavailable(fault: &StoreError) -> Refused {

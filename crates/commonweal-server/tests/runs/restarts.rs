@@ -128,6 +128,7 @@ fn a_run_that_waits_still_waits_after_a_restart_and_keeps_its_verdicts() {
         }
     });
     runtime.shutdown_background();
+    visitors[0].heard.lock().unwrap().clear();
     let runtime = process();
     runtime.block_on(async {
         let world = World::open(folder.path(), impatient()).await;
@@ -135,11 +136,7 @@ fn a_run_that_waits_still_waits_after_a_restart_and_keeps_its_verdicts() {
         world.visit(&visitors);
         world.expect_finished("tiny-1").await;
     });
-    let offers = visitors[0]
-        .heard()
-        .into_iter()
-        .filter(|heard| *heard == Heard::Offer);
-    assert_eq!(offers.count(), 1);
+    assert!(!visitors[0].heard().contains(&Heard::Offer));
 }
 
 #[test]

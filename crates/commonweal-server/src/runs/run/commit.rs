@@ -145,10 +145,16 @@ impl Actor {
         row: RoundRow,
         events: &[Event],
     ) -> Result<Track, Stop> {
-        if driven.task.stage == Stage::Train {
-            (track.model, track.digest) = self.put_model(&track.run).await?;
-        }
-        let snapshot = self.put_snapshot(&track.run).await?;
+        let snapshot = match driven.task.stage {
+            Stage::Train => {
+                let model = self.put_model(&track.run);
+                let (model, snapshot) = tokio::try_join!(model, self.put_snapshot(&track.run))?;
+                (track.model, track.digest) = model;
+                snapshot
+            }
+            // An evaluation leaves the model as it was.
+            Stage::Prepare | Stage::Evaluate => self.put_snapshot(&track.run).await?,
+        };
         let counted: Vec<ClientName> = match &driven.end {
             RoundEnd::Committed(committed) => self.names(committed.counted()),
             RoundEnd::Abandoned(_) => Vec::new(),

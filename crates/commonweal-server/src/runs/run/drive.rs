@@ -194,14 +194,24 @@ impl Actor {
     fn rung(&self, desk: &mut Desk, bell: &Bell) {
         match bell {
             Bell::Yours(node) => match self.client(node) {
-                Some(client) => desk.open.turn(client, self.now()),
-                None => self.shared.turns.give_back(node, self.order),
+                // It may have rung for a round that is over: only who has the turn has it.
+                Some(client) if self.shared.turns.take(node, self.order, &self.bell) => {
+                    desk.open.turn(client, self.now());
+                }
+                _ => {}
             },
             Bell::Free(node) => {
                 if let Some(client) = self.client(node) {
                     self.look_at(desk, client);
                 }
             }
+        }
+    }
+
+    /// Gives a turn back that has come while no round needs it.
+    pub(super) fn unneeded(&self, bell: &Bell) {
+        if let Bell::Yours(node) = bell {
+            self.shared.turns.give_back(node, self.order);
         }
     }
 

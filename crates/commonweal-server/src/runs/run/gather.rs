@@ -19,7 +19,8 @@ impl Actor {
             match self.input(None).await {
                 Input::Message(message) => self.attend(message).await?,
                 Input::Node(event) => self.meet(event).await?,
-                Input::Tick | Input::Bell(_) => {}
+                Input::Bell(bell) => self.unneeded(&bell),
+                Input::Tick => {}
             }
         }
         self.fix_members().await

@@ -219,7 +219,8 @@ impl Actor {
             match self.input(None).await {
                 Input::Message(message) => self.attend(message).await?,
                 Input::Node(event) => self.seen(&event),
-                Input::Tick | Input::Bell(_) => {}
+                Input::Bell(bell) => self.unneeded(&bell),
+                Input::Tick => {}
             }
         }
     }
