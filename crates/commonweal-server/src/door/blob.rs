@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -22,10 +23,11 @@ use crate::store::{BlobReader, StoreError};
 /// `GET /v1/blobs/<digest>`.
 pub(super) async fn blob(
     State(door): State<Arc<Door>>,
-    Path(digest): Path<String>,
+    digest: Result<Path<String>, PathRejection>,
     _asker: Asker,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
+    let Path(digest) = digest?;
     let digest: Digest = digest
         .parse()
         .map_err(|_| Refused::malformed("the path names no digest"))?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use commonweal_core::TaskId;
@@ -61,9 +62,10 @@ pub(super) async fn verdict(
 /// `POST /v1/runs/<run>/failures/<task>`: a task that the node could not do.
 pub(super) async fn failure(
     State(door): State<Arc<Door>>,
-    Path((run, task)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     Asked { asker, message }: Asked<proto::TaskFailure>,
 ) -> Result<StatusCode, Refused> {
+    let Path((run, task)) = path?;
     let task = read_task(&task)?;
     door.runs.failure(&asker.node, &run, task, message).await?;
     Ok(StatusCode::OK)

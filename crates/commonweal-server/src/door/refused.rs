@@ -1,6 +1,7 @@
 //! A refusal on its way out: always a message with a code, whatever went wrong.
 
 use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::response::{IntoResponse, Response};
 use commonweal_wire::{RefusalCode, refusal};
 use http::{HeaderValue, StatusCode, header};
@@ -50,6 +51,18 @@ impl IntoResponse for Refused {
             .insert(header::CONTENT_TYPE, PROTOBUF);
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<PathRejection> for Refused {
+    fn from(rejection: PathRejection) -> Self {
+        Self::malformed(rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Refused {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::malformed(rejection.body_text())
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use commonweal_core::Step;
 use commonweal_wire::{RefusalCode, proto};
@@ -26,14 +27,16 @@ pub(super) struct PartQuery {
     length: u64,
 }
 
-type ReportPath = Path<(String, String, u8)>;
+/// Run, task and step. A path of another form is refused like anything else.
+type ReportPath = Result<Path<(String, String, u8)>, PathRejection>;
 
 /// `GET`: what is here of the report, and whether it is counted.
 pub(super) async fn state(
     State(door): State<Arc<Door>>,
-    Path((run, task, step)): ReportPath,
+    path: ReportPath,
     asker: Asker,
 ) -> Result<Answer<proto::ReportState>, Refused> {
+    let Path((run, task, step)) = path?;
     let key = key(run, &task, step, &asker)?;
     let reported = door.runs.reported(&key.node, &key.run, key.task).await?;
     Ok(Answer(proto::ReportState {
@@ -46,11 +49,13 @@ pub(super) async fn state(
 /// `PUT`: the bytes of a report from an offset on. Answered once the report is folded.
 pub(super) async fn receive(
     State(door): State<Arc<Door>>,
-    Path((run, task, step)): ReportPath,
-    Query(part): Query<PartQuery>,
+    path: ReportPath,
+    part: Result<Query<PartQuery>, QueryRejection>,
     asker: Asker,
     body: Body,
 ) -> Result<Answer<proto::ReportAnswer>, Refused> {
+    let Path((run, task, step)) = path?;
+    let Query(part) = part?;
     let key = key(run, &task, step, &asker)?;
     let expected = door
         .runs
