@@ -142,8 +142,9 @@ impl Runs {
 
     /// Where a run stands: by its task, or by what the store says of a run that is over.
     async fn progress(&self, record: &Record, job: &Job) -> Result<Progress, ApiError> {
-        if let Some(live) = self.0.live(&record.id) {
-            return Ok(live.page.progress().clone());
+        let live = self.0.live(&record.id);
+        if let Some(progress) = live.and_then(|live| live.page.progress().clone()) {
+            return Ok(progress);
         }
         let known = self.0.over().get(&record.id).cloned();
         if let Some(known) = known.filter(|_| record.state.is_over()) {

@@ -45,7 +45,8 @@ pub(super) struct Live {
 
 /// What a run makes known while it goes on.
 pub(super) struct Page {
-    pub(super) progress: Mutex<Progress>,
+    /// None until the run's task has looked into the store.
+    pub(super) progress: Mutex<Option<Progress>>,
     /// Counts up whenever something happened.
     pub(super) moved: watch::Sender<u64>,
 }
@@ -63,7 +64,7 @@ impl Page {
         self.moved.send_modify(|count| *count += 1);
     }
 
-    pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
+    pub(super) fn progress(&self) -> MutexGuard<'_, Option<Progress>> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

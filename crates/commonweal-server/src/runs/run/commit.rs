@@ -234,7 +234,8 @@ impl Actor {
     }
 
     fn published(&mut self, track: &Track, row: &RoundRow) {
-        let mut progress = self.page.progress();
+        let mut page = self.page.progress();
+        let progress = page.get_or_insert_default();
         progress.round = row.round;
         progress.model = Some(track.digest.clone());
         let judged = self.job.evaluation.metric.name();

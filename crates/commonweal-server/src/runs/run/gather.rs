@@ -135,7 +135,7 @@ impl Actor {
                 .await
         })
         .await?;
-        self.page.progress().nodes = Some(members.len() as u64);
+        self.page.progress().get_or_insert_default().nodes = Some(members.len() as u64);
         self.page.move_on();
         let text = begins(&members);
         self.log(Level::Info, &text).await;

@@ -24,6 +24,7 @@ use commonweal_wire::control::RunState;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
+use super::history::{Entry, Progress};
 use super::message::{Message, Refused, Reported};
 use super::pace::{Pace, Rests};
 use super::population::Candidates;
@@ -187,8 +188,12 @@ impl Actor {
         let members = self
             .insist(|| async { self.shared.store.runs().members(&id).await })
             .await?;
+        let entries = self
+            .insist(|| async { self.shared.store.commits().history(&id).await })
+            .await?;
+        let progress = Progress::of(&self.job, &Entry::read(entries), members.len());
+        *self.page.progress() = Some(progress);
         if !members.is_empty() {
-            self.page.progress().nodes = Some(members.len() as u64);
             let population = Population::named(members);
             self.population = Some(population.map_err(|error| Stop::Failed(error.to_string()))?);
         }

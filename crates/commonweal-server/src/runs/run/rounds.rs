@@ -111,7 +111,7 @@ impl Actor {
             model: Some(digest.clone()),
             ..Progress::of(&self.job, &entries, members as usize)
         };
-        *self.page.progress() = progress;
+        *self.page.progress() = Some(progress);
         self.page.move_on();
         Ok(Track {
             run,
