@@ -1,0 +1,21 @@
+//! What networks, machines and peers do to servers and nodes: the shipped programs over real sockets.
+
+#![expect(clippy::unwrap_used, reason = "what fails here is the claim")]
+
+mod canary;
+mod crash;
+mod federation;
+mod grammar;
+mod hand;
+mod hostile;
+mod machines;
+mod network;
+mod nodes;
+mod peer;
+mod proxy;
+mod recorder;
+mod server;
+mod site;
+mod soak;
+mod transcript;
+mod transcripts;
