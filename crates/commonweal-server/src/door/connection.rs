@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 const STRANGER_TIME: Duration = Duration::from_secs(10);
 
 /// Time between two requests, and for all headers of one.
-const IDLE_TIME: Duration = Duration::from_secs(75);
+const IDLE_TIME: Duration = Duration::from_secs(300);
 
 /// Bytes of a request's headers, and of a body that are read ahead.
 const BUFFER_BYTES: usize = 64 << 10;
