@@ -3,7 +3,7 @@
 //! `COMMONWEAL_RECORD=1` writes the files anew from their own requests.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use commonweal_core::Digest;
 use commonweal_wire::control::{self, RunInfo, Submission};
@@ -40,23 +40,31 @@ fn transcripts() -> Vec<(PathBuf, Transcript)> {
 
 #[test]
 fn every_recorded_conversation_happens_again() {
-    for (path, transcript) in transcripts() {
-        let mut replay = Replay::new();
-        let mut recorded = transcript.clone();
-        for step in &mut recorded.steps {
-            let told = step.head.clone();
-            *step = replay
-                .perform(step)
-                .unwrap_or_else(|error| panic!("{}: {told}: {error}", path.display()));
+    // At the same time: each has a poll that is answered after a while.
+    std::thread::scope(|scope| {
+        for (path, transcript) in transcripts() {
+            scope.spawn(move || replay(&path, &transcript));
         }
-        if std::env::var_os("COMMONWEAL_RECORD").is_some() {
-            fs::write(&path, recorded.to_text()).unwrap();
-            continue;
-        }
-        for (step, found) in transcript.steps.iter().zip(&recorded.steps) {
-            let place = format!("{}: {}", path.display(), step.head);
-            assert_eq!(compared(&step.answer), compared(&found.answer), "{place}");
-        }
+    });
+}
+
+/// Says a conversation again and compares, or writes it down.
+fn replay(path: &Path, transcript: &Transcript) {
+    let mut replay = Replay::new();
+    let mut recorded = transcript.clone();
+    for step in &mut recorded.steps {
+        let told = step.head.clone();
+        *step = replay
+            .perform(step)
+            .unwrap_or_else(|error| panic!("{}: {told}: {error}", path.display()));
+    }
+    if std::env::var_os("COMMONWEAL_RECORD").is_some() {
+        fs::write(path, recorded.to_text()).unwrap();
+        return;
+    }
+    for (step, found) in transcript.steps.iter().zip(&recorded.steps) {
+        let place = format!("{}: {}", path.display(), step.head);
+        assert_eq!(compared(&step.answer), compared(&found.answer), "{place}");
     }
 }
 
