@@ -52,6 +52,9 @@ impl Up {
             Some(path) => JobFile::read(path, &context.global)?,
             None => JobFile::embedded(Template::Digits.job(), &context.global)?,
         };
+        if let Some(dir) = &self.dir {
+            refuse_used(dir)?;
+        }
         let interrupt = Interrupt::listen().map_err(Failure::Signal)?;
         let base = base(&file)?;
         let environment = training::environment(context, base.clone());
@@ -152,6 +155,16 @@ impl Trial<'_> {
                 Err(watch::ended(&self.remote, &self.run, state))
             }
         }
+    }
+}
+
+/// A directory with anything in it is an earlier trial's, or somebody else's.
+fn refuse_used(dir: &Path) -> Result<(), Failure> {
+    match std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        true => Err(Failure::Exists {
+            path: dir.to_path_buf(),
+        }),
+        false => Ok(()),
     }
 }
 

@@ -116,6 +116,23 @@ fn nothing_outlives_an_up_that_is_killed() {
 }
 
 #[test]
+fn ctrl_c_ends_every_process_and_says_so() {
+    let job = DIGITS.replace("rounds = 4", "rounds = 100000");
+    let place = Place::holding("job.toml", &job);
+    let mut up = place.start(&["up", "job.toml", "--dir", "trial"]);
+    up.until("round", |event| event["round"] == 1);
+    let started = children(up.id());
+    up.signal("INT");
+    let (events, code) = up.end();
+    assert_eq!(code, 130);
+    assert_eq!(events.last().unwrap()["event"], "interrupted");
+    assert!(started.iter().all(|(id, _)| !is_alive(*id)));
+    let again = place.run(&["up", "job.toml", "--dir", "trial"]);
+    assert_eq!(again.code, 2, "{}", again.stderr);
+    assert!(again.stderr.contains("already exists"), "{}", again.stderr);
+}
+
+#[test]
 fn more_clients_than_a_machine_has_room_for_are_refused_with_another_way() {
     let place = Place::holding("job.toml", &DIGITS.replace("clients = 4", "clients = 501"));
     let ended = place.run(&["up", "job.toml"]);
