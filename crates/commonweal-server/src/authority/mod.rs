@@ -161,6 +161,8 @@ impl Authority {
         let shown: Arc<dyn ResolvesServerCert> = self.shown.clone();
         let mut config = versions.with_no_client_auth().with_cert_resolver(shown);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // A ticket that a client never reads makes the end of its connection a reset, and what it had sent is lost.
+        config.send_tls13_tickets = 0;
         Ok(Arc::new(config))
     }
 

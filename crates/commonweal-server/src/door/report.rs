@@ -41,7 +41,7 @@ pub(super) async fn state(
     let reported = door.runs.reported(&key.node, &key.run, key.task).await?;
     Ok(Answer(proto::ReportState {
         accumulator: reported.accumulator,
-        offset: door.uploads.received(&key),
+        offset: door.uploads.settled(&key).await,
         counted: reported.is_counted,
     }))
 }

@@ -146,6 +146,12 @@ impl Staging {
         self.slots.get(key).map_or(0, |slot| slot.received)
     }
 
+    /// Whether a connection still brings bytes of that report.
+    pub(super) fn is_filling(&self, key: &ReportKey) -> bool {
+        let slot = self.slots.get(key);
+        slot.is_some_and(|slot| matches!(slot.state, SlotState::Filling { .. }))
+    }
+
     /// An upload wants a slot: an effect grants it, now or later.
     ///
     /// # Errors

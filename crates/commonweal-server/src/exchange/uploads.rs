@@ -14,6 +14,12 @@ use super::staging::{Effect, Folding, Loss, ReportKey, Staging, Ticket};
 /// How often slots are judged.
 const TICK: Duration = Duration::from_millis(250);
 
+/// In a moment without a byte, nothing more comes of a connection that broke.
+const MOMENT: Duration = Duration::from_millis(200);
+
+/// Moments that a broken connection has for its last bytes.
+const MOMENTS: usize = 10;
+
 /// All reports on their way in, within one budget of memory. Cloning costs a reference count.
 #[derive(Clone)]
 pub struct Uploads(Arc<Shared>);
@@ -128,6 +134,23 @@ impl Uploads {
     #[must_use]
     pub fn received(&self, key: &ReportKey) -> u64 {
         self.state().staging.received(key)
+    }
+
+    /// Bytes of that report that are here, once a connection that broke has given over what had reached this machine:
+    /// megabytes lie in its socket, and a node that went on before them would send them again.
+    pub async fn settled(&self, key: &ReportKey) -> u64 {
+        let mut received = self.received(key);
+        for _ in 0..MOMENTS {
+            if !self.state().staging.is_filling(key) {
+                break;
+            }
+            tokio::time::sleep(MOMENT).await;
+            let before = std::mem::replace(&mut received, self.received(key));
+            if received == before {
+                break;
+            }
+        }
+        received
     }
 
     /// A slot for a report of `length` bytes with that digest, as soon as there is one.
