@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use commonweal_wire::control::{self, ApiError, RunInfo, RunState, Submission};
+use commonweal_wire::control::{self, ApiError, Explanation, RunInfo, RunState, Submission};
 use tokio::time::{Instant, sleep};
 
 use super::connection::{Answer, Connection, Dialer};
@@ -56,6 +56,24 @@ impl Control {
                 _ => sleep(PAUSE).await,
             }
         }
+    }
+
+    /// Adds to a wait in vain what the server says of the run.
+    pub(super) async fn explained<T>(
+        &mut self,
+        run: &str,
+        waited: Result<T, LoadError>,
+    ) -> Result<T, LoadError> {
+        let mut error = match waited {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
+        if let LoadError::Waited { explanation, .. } = &mut error
+            && let Ok(answer) = self.ask("GET", &control::explain(run), &[]).await
+        {
+            *explanation = read::<Explanation>(&answer).ok().map(|found| found.summary);
+        }
+        Err(error)
     }
 
     async fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> Result<Answer, LoadError> {

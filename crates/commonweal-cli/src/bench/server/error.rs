@@ -51,7 +51,7 @@ pub enum LoadError {
         message: String,
     },
     /// Something did not come.
-    #[error("of {expected} nodes {found} {what} within {seconds} s; {trouble}")]
+    #[error("of {expected} nodes {found} {what} within {seconds} s ({trouble}){}", said(explanation.as_deref()))]
     Waited {
         /// What they should have done.
         what: &'static str,
@@ -63,6 +63,8 @@ pub enum LoadError {
         seconds: u64,
         /// Refusals and broken connections meanwhile.
         trouble: String,
+        /// What the server says of the run.
+        explanation: Option<String>,
     },
     /// A run ended otherwise than by its last round.
     #[error("run {run} ended without its last round: {reason}")]
@@ -93,6 +95,10 @@ pub enum LoadError {
         /// Why.
         reason: String,
     },
+}
+
+fn said(explanation: Option<&str>) -> String {
+    explanation.map_or_else(String::new, |text| format!("; the server: {text}"))
 }
 
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> LoadError {

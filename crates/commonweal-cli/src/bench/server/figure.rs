@@ -15,6 +15,8 @@ pub struct ServerFigure {
     pub target: Option<Target>,
     /// Whether it is reached.
     pub is_met: Option<bool>,
+    /// What the number is made of, where that is not plain.
+    pub remark: Option<String>,
 }
 
 /// What a number must reach.
@@ -46,7 +48,16 @@ impl ServerFigure {
             unit,
             target: Some(target),
             is_met: Some(target.is_met_by(value)),
+            remark: None,
         }
+    }
+
+    /// The number of refusals and broken connections, of which there shall be none.
+    #[must_use]
+    pub fn errors(name: &'static str, count: usize, words: String) -> Self {
+        let remark = (count > 0).then_some(words);
+        let figure = Self::held_to(name, count as f64, "", Target::AtMost(0.0));
+        Self { remark, ..figure }
     }
 
     /// A number that explains others.
@@ -58,6 +69,7 @@ impl ServerFigure {
             unit,
             target: None,
             is_met: None,
+            remark: None,
         }
     }
 }

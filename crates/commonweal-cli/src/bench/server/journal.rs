@@ -119,6 +119,7 @@ impl Journal {
                         found: times.len(),
                         seconds: patience.as_secs(),
                         trouble: self.trouble_in_words(),
+                        explanation: None,
                     });
                 }
             }
@@ -198,7 +199,7 @@ mod tests {
             .expect_err("nobody writes any more");
         assert_eq!(
             error.to_string(),
-            "of 1 nodes 0 ended within 9 s; poll: reset: 1"
+            "of 1 nodes 0 ended within 9 s (poll: reset: 1)"
         );
     }
 }

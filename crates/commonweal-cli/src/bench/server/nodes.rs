@@ -7,9 +7,10 @@ use super::Say;
 use super::bed::{Bed, PATIENCE};
 use super::error::LoadError;
 use super::figure::{ServerFigure, Target};
+use super::fleet::Fleet;
 use super::jobs::{self, SOFTMAX_PARAMETERS};
 use super::journal::{Seen, Sight};
-use super::script::Hold;
+use super::script::{Hold, Script};
 
 const ROUNDS: u64 = 3;
 
@@ -22,8 +23,10 @@ pub(super) async fn measure(bed: &Bed, say: Say<'_>) -> Result<(), LoadError> {
     let start = Instant::now();
     let mut fleet = bed.start(&script);
     let polling = |seen: &Seen| seen.what == Sight::Polling;
-    let journal = &mut fleet.journal;
-    let times = journal.wait("polled", nodes, PATIENCE, polling).await?;
+    let times = fleet
+        .journal
+        .wait("polled", nodes, PATIENCE, polling)
+        .await?;
     let connected = last(&times, start);
     bed.server.rest().await?;
     let parked = bed.server.usage()?.resident_bytes;
@@ -40,29 +43,14 @@ pub(super) async fn measure(bed: &Bed, say: Say<'_>) -> Result<(), LoadError> {
     let before = bed.spent()?;
     let mut control = bed.control().await?;
     let run = control.submit(jobs::softmax(nodes, ROUNDS)).await?;
-    // From the commit of the round before, which starts this one, until the last node has its task.
-    let mut delivery: Vec<f64> = Vec::new();
-    let mut started: Option<Instant> = None;
-    for round in 1..=ROUNDS {
-        let ready = |seen: &Seen| seen.is_in(round, |what| matches!(what, Sight::Ready(_)));
-        let times = journal.wait("had a task", nodes, PATIENCE, ready).await?;
-        delivery.push(last(&times, started.unwrap_or(times[0])));
-        script.open(round);
-        let over = |seen: &Seen| seen.is_in(round, |what| matches!(what, Sight::Settled(..)));
-        let times = journal.wait("saw a commit", nodes, PATIENCE, over).await?;
-        started = times.first().copied();
-    }
+    let slowest = delivery(&mut fleet, &script, nodes).await;
+    let slowest = control.explained(&run, slowest).await?;
     control.finished(&run, PATIENCE).await?;
-    let slowest = delivery.iter().copied().fold(0.0, f64::max);
     let soon = Target::AtMost(3.0);
     say(ServerFigure::held_to("task-delivery", slowest, "s", soon));
-    let errors = journal.troubles() as f64;
-    say(ServerFigure::held_to(
-        "node-errors",
-        errors,
-        "",
-        Target::AtMost(0.0),
-    ));
+    let errors = fleet.journal.troubles();
+    let words = fleet.journal.trouble_in_words();
+    say(ServerFigure::errors("node-errors", errors, words));
     bed.server.rest().await?;
     let after = bed.server.usage()?.resident_bytes;
     let each = after.saturating_sub(empty) as f64 / nodes as f64;
@@ -72,6 +60,24 @@ pub(super) async fn measure(bed: &Bed, say: Say<'_>) -> Result<(), LoadError> {
         .since(before, ["node-server-cpu", "node-load-cpu"]);
     spent.into_iter().for_each(say);
     Ok(())
+}
+
+/// Runs the rounds; the longest time, in seconds, from the commit of the round before, which starts the next one, until
+/// the last node has its task.
+async fn delivery(fleet: &mut Fleet, script: &Script, nodes: usize) -> Result<f64, LoadError> {
+    let journal = &mut fleet.journal;
+    let mut slowest: f64 = 0.0;
+    let mut started: Option<Instant> = None;
+    for round in 1..=ROUNDS {
+        let ready = |seen: &Seen| seen.is_in(round, |what| matches!(what, Sight::Ready(_)));
+        let times = journal.wait("had a task", nodes, PATIENCE, ready).await?;
+        slowest = slowest.max(last(&times, started.unwrap_or(times[0])));
+        script.open(round);
+        let over = |seen: &Seen| seen.is_in(round, |what| matches!(what, Sight::Settled(..)));
+        let times = journal.wait("saw a commit", nodes, PATIENCE, over).await?;
+        started = times.first().copied();
+    }
+    Ok(slowest)
 }
 
 /// Seconds from `start` to the latest.

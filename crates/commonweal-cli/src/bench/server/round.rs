@@ -7,6 +7,7 @@ use super::Say;
 use super::bed::{Bed, PATIENCE};
 use super::error::LoadError;
 use super::figure::{ServerFigure, Target};
+use super::fleet::Fleet;
 use super::jobs::{self, SOFTMAX_PARAMETERS};
 use super::journal::{Seen, Sight};
 use super::script::Hold;
@@ -18,25 +19,18 @@ pub(super) async fn measure(bed: &Bed, say: Say<'_>) -> Result<(), LoadError> {
     let nodes = bed.nodes;
     let script = Arc::new(Bed::script(SOFTMAX_PARAMETERS, Hold::Nowhere));
     let mut fleet = bed.start(&script);
-    let journal = &mut fleet.journal;
     let polling = |seen: &Seen| seen.what == Sight::Polling;
-    journal.wait("polled", nodes, PATIENCE, polling).await?;
+    fleet
+        .journal
+        .wait("polled", nodes, PATIENCE, polling)
+        .await?;
     bed.server.rest().await?;
 
     let mut control = bed.control().await?;
     let run = control.submit(jobs::softmax(nodes, ROUNDS)).await?;
-    let begun = |seen: &Seen| seen.is_in(1, |what| matches!(what, Sight::Task(_)));
-    let first = journal.wait("had a task", nodes, PATIENCE, begun).await?;
     let before = bed.spent()?;
-    let mut commits: Vec<Instant> = first.first().copied().into_iter().collect();
-    for round in 1..=ROUNDS {
-        let counted =
-            |seen: &Seen| seen.is_in(round, |what| matches!(what, Sight::Settled(_, true)));
-        let times = journal
-            .wait("were counted", nodes, PATIENCE, counted)
-            .await?;
-        commits.extend(times.first());
-    }
+    let commits = commits(&mut fleet, nodes).await;
+    let commits = control.explained(&run, commits).await?;
     let spent = bed
         .spent()?
         .since(before, ["round-server-cpu", "round-load-cpu"]);
@@ -55,13 +49,26 @@ pub(super) async fn measure(bed: &Bed, say: Say<'_>) -> Result<(), LoadError> {
         "s",
         Target::AtMost(1.5),
     ));
-    let errors = journal.troubles() as f64;
-    say(ServerFigure::held_to(
-        "round-errors",
-        errors,
-        "",
-        Target::AtMost(0.0),
-    ));
+    let errors = fleet.journal.troubles();
+    let words = fleet.journal.trouble_in_words();
+    say(ServerFigure::errors("round-errors", errors, words));
     spent.into_iter().for_each(say);
     Ok(())
+}
+
+/// When the first node had a task, and when the first saw each commit.
+async fn commits(fleet: &mut Fleet, nodes: usize) -> Result<Vec<Instant>, LoadError> {
+    let journal = &mut fleet.journal;
+    let begun = |seen: &Seen| seen.is_in(1, |what| matches!(what, Sight::Task(_)));
+    let first = journal.wait("had a task", nodes, PATIENCE, begun).await?;
+    let mut commits: Vec<Instant> = first.first().copied().into_iter().collect();
+    for round in 1..=ROUNDS {
+        let is_counted = |what: &Sight| matches!(what, Sight::Settled(_, true));
+        let counted = |seen: &Seen| seen.is_in(round, is_counted);
+        let times = journal
+            .wait("were counted", nodes, PATIENCE, counted)
+            .await?;
+        commits.extend(times.first());
+    }
+    Ok(commits)
 }

@@ -45,46 +45,27 @@ pub(super) async fn measure(bed: &Bed, say: Say<'_>) -> Result<(), LoadError> {
     let sink = Beside::start(bed)?;
 
     let before = bed.spent()?;
-    let (mut rates, mut sinks, mut others) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 1..=ALIKE {
-        ready(&mut fleet, nodes, round).await?;
-        let sink_rate = sink.rate(nodes).await?;
-        let times = upload(&mut fleet, &script, nodes, round).await?;
-        if round > 1 {
-            sinks.push(sink_rate);
-            rates.push(rate(nodes, times.all));
-            others.push(times.others);
-        }
-    }
-    sinks.push(sink.rate(nodes).await?);
-    let (rate, sink_rate) = (mean(&rates), mean(&sinks));
-    let share = Target::AtLeast(0.7);
-    say(ServerFigure::plain("upload", rate / 1e6, "MB/s"));
-    say(ServerFigure::plain("upload-sink", sink_rate / 1e6, "MB/s"));
+    let found = rounds(&mut fleet, &script, &sink, nodes).await;
+    let found = control.explained(&run, found).await?;
+    control.finished(&run, PATIENCE).await?;
+    say(ServerFigure::plain("upload", found.rate / 1e6, "MB/s"));
+    say(ServerFigure::plain("upload-sink", found.sink / 1e6, "MB/s"));
+    let (share, least) = (found.rate / found.sink, Target::AtLeast(0.7));
+    say(ServerFigure::held_to("upload-share", share, "", least));
+    let delay = Target::AtMost(1.2);
     say(ServerFigure::held_to(
-        "upload-share",
-        rate / sink_rate,
+        "upload-slow-delay",
+        found.delay,
         "",
-        share,
+        delay,
     ));
-
-    ready(&mut fleet, nodes, SLOW).await?;
-    let times = upload(&mut fleet, &script, nodes, SLOW).await?;
-    let delay = times.others / mean(&others);
-    let small = Target::AtMost(1.2);
-    say(ServerFigure::held_to("upload-slow-delay", delay, "", small));
-
-    ready(&mut fleet, nodes, CUT).await?;
-    upload(&mut fleet, &script, nodes, CUT).await?;
-    let sent = sent(&mut fleet, CUT) as f64 / (4 * UPLOAD_PARAMETERS) as f64;
+    let once = Target::AtMost(1.1);
     say(ServerFigure::held_to(
         "upload-cut-bytes",
-        sent,
+        found.sent,
         "",
-        Target::AtMost(1.1),
+        once,
     ));
-
-    control.finished(&run, PATIENCE).await?;
     let peak = bed.server.usage()?.peak_bytes as f64;
     say(ServerFigure::held_to(
         "upload-memory",
@@ -97,6 +78,49 @@ pub(super) async fn measure(bed: &Bed, say: Say<'_>) -> Result<(), LoadError> {
         .since(before, ["upload-server-cpu", "upload-load-cpu"]);
     spent.into_iter().for_each(say);
     Ok(())
+}
+
+/// What the rounds showed.
+struct Found {
+    /// Bytes a second of all uploads together.
+    rate: f64,
+    /// The same of the sink.
+    sink: f64,
+    /// How much longer all but the slow one took beside it, as a factor.
+    delay: f64,
+    /// Bytes that were sent for the report that was cut, as a share of its length.
+    sent: f64,
+}
+
+async fn rounds(
+    fleet: &mut Fleet,
+    script: &Script,
+    sink: &Beside,
+    nodes: usize,
+) -> Result<Found, LoadError> {
+    let (mut rates, mut sinks, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=ALIKE {
+        ready(fleet, nodes, round).await?;
+        let sink_rate = sink.rate(nodes).await?;
+        let times = upload(fleet, script, nodes, round).await?;
+        if round > 1 {
+            sinks.push(sink_rate);
+            rates.push(rate(nodes, times.all));
+            others.push(times.others);
+        }
+    }
+    ready(fleet, nodes, SLOW).await?;
+    sinks.push(sink.rate(nodes).await?);
+    let slow = upload(fleet, script, nodes, SLOW).await?;
+    ready(fleet, nodes, CUT).await?;
+    upload(fleet, script, nodes, CUT).await?;
+    let bytes = (4 * UPLOAD_PARAMETERS) as f64;
+    Ok(Found {
+        rate: mean(&rates),
+        sink: mean(&sinks),
+        delay: slow.others / mean(&others),
+        sent: sent(fleet, CUT) as f64 / bytes,
+    })
 }
 
 /// How long a round's uploads took, in seconds.

@@ -75,8 +75,9 @@ fn say(context: &Context, figure: &ServerFigure) {
         Some(false) => "  missed",
         _ => "",
     };
+    let remark = figure.remark.as_deref().unwrap_or_default();
     context.console.line(format_args!(
-        "{:<18} {:>10}  {:<4} {target:>11}{missed}",
+        "{:<18} {:>10}  {:<4} {target:>11}{missed}  {remark}",
         figure.name,
         super::short(figure.value),
         figure.unit,
