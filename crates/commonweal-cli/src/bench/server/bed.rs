@@ -81,8 +81,8 @@ impl Bed {
     }
 
     /// A researcher.
-    pub(super) async fn control(&self) -> Result<Control, LoadError> {
-        Control::connect(&self.dialer, self.key.clone()).await
+    pub(super) fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.dialer), self.key.clone())
     }
 
     /// What both sides have taken so far.

@@ -6,26 +6,25 @@ use std::time::Duration;
 use commonweal_wire::control::{self, ApiError, Explanation, RunInfo, RunState, Submission};
 use tokio::time::{Instant, sleep};
 
-use super::connection::{Answer, Connection, Dialer};
+use super::connection::{Answer, Dialer};
 use super::error::{LoadError, broken};
 
 /// Between two questions whether a run is over.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A researcher with a key.
+/// A researcher with a key, who asks seldom: each question has a connection of its own.
 pub(super) struct Control {
-    connection: Connection,
+    dialer: Arc<Dialer>,
     key: String,
 }
 
 impl Control {
-    pub(super) async fn connect(dialer: &Arc<Dialer>, key: String) -> Result<Self, LoadError> {
-        let connection = dialer.dial().await.map_err(broken("the server"))?;
-        Ok(Self { connection, key })
+    pub(super) fn new(dialer: Arc<Dialer>, key: String) -> Self {
+        Self { dialer, key }
     }
 
     /// Submits a job; the run's name.
-    pub(super) async fn submit(&mut self, job: String) -> Result<String, LoadError> {
+    pub(super) async fn submit(&self, job: String) -> Result<String, LoadError> {
         let submission = Submission { job, initial: None };
         let body = serde_json::to_vec(&submission).unwrap_or_default();
         let answer = self.ask("POST", control::RUNS, &body).await?;
@@ -36,11 +35,7 @@ impl Control {
     ///
     /// # Errors
     /// [`LoadError::Run`] if it does not end by its last round, or not within `patience`.
-    pub(super) async fn finished(
-        &mut self,
-        run: &str,
-        patience: Duration,
-    ) -> Result<(), LoadError> {
+    pub(super) async fn finished(&self, run: &str, patience: Duration) -> Result<(), LoadError> {
         let give_up = Instant::now() + patience;
         loop {
             let answer = self.ask("GET", &control::run(run), &[]).await?;
@@ -60,7 +55,7 @@ impl Control {
 
     /// Adds to a wait in vain what the server says of the run.
     pub(super) async fn explained<T>(
-        &mut self,
+        &self,
         run: &str,
         waited: Result<T, LoadError>,
     ) -> Result<T, LoadError> {
@@ -76,7 +71,7 @@ impl Control {
         Err(error)
     }
 
-    async fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> Result<Answer, LoadError> {
+    async fn ask(&self, method: &str, target: &str, body: &[u8]) -> Result<Answer, LoadError> {
         let head = format!(
             "{method} {target} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -84,7 +79,8 @@ impl Control {
             self.key,
             body.len(),
         );
-        let answer = self.connection.exchange(head, body).await;
+        let mut connection = self.dialer.dial().await.map_err(broken("the server"))?;
+        let answer = connection.exchange(head, body).await;
         answer.map_err(broken("the server"))
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use commonweal_core::{Digest, Stage, Step, TaskId, Time};
-use commonweal_wire::{NodeKey, Request, path, proto, read, to_task, to_task_id};
+use commonweal_wire::{NodeKey, RefusalCode, Request, path, proto, read, to_task, to_task_id};
 use prost::Message as _;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
@@ -55,6 +55,8 @@ struct Taken {
     number: u64,
     has_stated: bool,
     working: Option<proto::Working>,
+    /// The last task, by its run and the sum that its report is for.
+    last: Option<(String, Option<proto::TaskId>, String)>,
 }
 
 impl Node {
@@ -143,9 +145,16 @@ impl Node {
         match kind {
             Kind::Offer(offer) => self.agree(offer, connection).await?,
             Kind::Work(work) => {
+                let id = work.task.as_ref().and_then(|task| task.id);
+                let this = Some((work.run.clone(), id, work.accumulator.clone()));
+                // What comes twice is done once.
+                if taken.last == this {
+                    return Ok(());
+                }
+                taken.last = this;
                 taken.working = Some(proto::Working {
                     run: work.run.clone(),
-                    task: work.task.as_ref().and_then(|task| task.id),
+                    task: id,
                     done: 0,
                     total: 1,
                 });
@@ -253,7 +262,12 @@ impl Node {
                     self.keep(connection).await;
                     return Ok(sent);
                 }
-                Ok(Some(answer)) => self.expect_success(&answer),
+                Ok(Some(answer)) => {
+                    self.expect_success(&answer);
+                    if refusal(&answer) == RefusalCode::Duplicate {
+                        return Ok(sent);
+                    }
+                }
                 Ok(None) => {}
                 Err(error) => self.broken("upload", &error),
             }
@@ -341,8 +355,8 @@ impl Node {
 
     fn expect_success(&self, answer: &Answer) {
         if !(200..300).contains(&answer.status) {
-            let refusal = read::<proto::Refusal>(&answer.body).unwrap_or_default();
-            self.pen.write(self.number, Sight::Refused(refusal.code()));
+            let code = refusal(answer);
+            self.pen.write(self.number, Sight::Refused(code));
         }
     }
 
@@ -350,6 +364,12 @@ impl Node {
         let reason = format!("{what}: {error}");
         self.pen.write(self.number, Sight::Broken(reason));
     }
+}
+
+/// Why an answer is no success.
+fn refusal(answer: &Answer) -> RefusalCode {
+    let refusal = read::<proto::Refusal>(&answer.body).unwrap_or_default();
+    refusal.code()
 }
 
 /// What every node says of itself.

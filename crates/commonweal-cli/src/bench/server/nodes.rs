@@ -41,7 +41,7 @@ pub(super) async fn measure(bed: &Bed, say: Say<'_>) -> Result<(), LoadError> {
     say(ServerFigure::plain("node-connect", connected, "s"));
 
     let before = bed.spent()?;
-    let mut control = bed.control().await?;
+    let control = bed.control();
     let run = control.submit(jobs::softmax(nodes, ROUNDS)).await?;
     let slowest = delivery(&mut fleet, &script, nodes).await;
     let slowest = control.explained(&run, slowest).await?;

@@ -22,7 +22,7 @@ pub(super) async fn measure(bed: &mut Bed, say: Say<'_>) -> Result<(), LoadError
     let journal = &mut fleet.journal;
     let polling = |seen: &Seen| seen.what == Sight::Polling;
     journal.wait("polled", nodes, PATIENCE, polling).await?;
-    let mut control = bed.control().await?;
+    let control = bed.control();
     for _ in 0..PAST_RUNS {
         let run = control.submit(jobs::softmax(nodes.min(3), 2)).await?;
         control.finished(&run, PATIENCE).await?;

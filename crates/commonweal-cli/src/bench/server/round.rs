@@ -26,7 +26,7 @@ pub(super) async fn measure(bed: &Bed, say: Say<'_>) -> Result<(), LoadError> {
         .await?;
     bed.server.rest().await?;
 
-    let mut control = bed.control().await?;
+    let control = bed.control();
     let run = control.submit(jobs::softmax(nodes, ROUNDS)).await?;
     let before = bed.spent()?;
     let commits = commits(&mut fleet, nodes).await;

@@ -40,7 +40,7 @@ pub(super) async fn measure(bed: &Bed, say: Say<'_>) -> Result<(), LoadError> {
     script.oddities = [(SLOW, slow), (CUT, Oddity::Cut { node: ODD })].into();
     let script = Arc::new(script);
     let mut fleet = bed.start(&script);
-    let mut control = bed.control().await?;
+    let control = bed.control();
     let run = control.submit(jobs::upload(nodes, CUT)).await?;
     let sink = Beside::start(bed)?;
 
