@@ -26,8 +26,8 @@ const SCHEMA: &str =
 /// Open files of a process besides two connections a node.
 const OTHER_FILES: usize = 256;
 
-/// How long anything may take that takes seconds.
-pub(super) const PATIENCE: Duration = Duration::from_secs(180);
+/// How long anything may take that takes seconds where nothing else runs.
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A server that is ready, with nodes enrolled that are not running yet.
 pub(super) struct Bed {

@@ -21,7 +21,7 @@ use super::script::{Hold, Oddity, Script};
 
 /// Pause before a connection is tried again, and before a refused upload is.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Attempts to send a report.
+/// Attempts to do a task, and to send its report.
 const ATTEMPTS: usize = 20;
 /// The one step of plain reporting.
 const PLAIN: Step = Step(0);
@@ -202,8 +202,12 @@ impl Node {
     }
 
     async fn work(self: Arc<Self>, work: proto::Work) {
-        if let Err(error) = self.try_work(&work).await {
-            self.broken("work", &error);
+        for _ in 0..ATTEMPTS {
+            match self.try_work(&work).await {
+                Ok(()) => return,
+                Err(error) => self.broken("work", &error),
+            }
+            sleep(PAUSE).await;
         }
     }
 

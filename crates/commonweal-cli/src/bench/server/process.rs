@@ -110,8 +110,9 @@ fn spawn(program: &Path, folder: &Path, address: SocketAddr) -> Result<Child, Lo
     let errors = File::create(&log).map_err(at(&log))?;
     let mut command = Command::new(program);
     command.args(["serve", "--data-dir"]).arg(folder);
-    command.args(["--listen", &address.to_string()]);
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    // It ends with this process, however that ends.
+    command.args(["--listen", &address.to_string(), "--from-parent"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
     command.stderr(errors).spawn().map_err(at(program))
 }
 
