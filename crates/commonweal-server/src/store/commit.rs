@@ -3,9 +3,9 @@
 use commonweal_core::{ClientName, Digest, TaskId};
 use commonweal_wire::control::RunState;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _, Sqlite, Transaction};
+use sqlx::{FromRow, QueryBuilder, Row as _, Sqlite, Transaction};
 
-use super::database::Database;
+use super::database::{AT_ONCE, Database};
 use super::row::{Word, maybe_digest, name, number, word, wrong};
 use super::run::set_state;
 use super::{Note, Store, StoreError, event, file};
@@ -194,10 +194,14 @@ async fn insert(
     .bind(commit.at_ms.cast_signed())
     .fetch_one(&mut **write)
     .await?;
-    for node in &commit.counted {
-        sqlx::query("INSERT INTO counted (number, node) VALUES ($1, $2)")
-            .bind(number)
-            .bind(node.to_string())
+    for nodes in commit.counted.chunks(AT_ONCE) {
+        let mut query = QueryBuilder::new("INSERT INTO counted (number, node) ");
+        query.push_values(nodes, |mut row, node| {
+            row.push_bind(number).push_bind(node.to_string());
+        });
+        query
+            .build()
+            .persistent(false)
             .execute(&mut **write)
             .await?;
     }

@@ -20,6 +20,8 @@ const APPLICATION: i64 = 0x4357_4c31;
 /// How long a write waits for another process's.
 const BUSY: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
+/// Rows of a statement that writes many: a statement a row would hold the pen for seconds where nodes are thousands.
+pub(super) const AT_ONCE: usize = 1_000;
 /// Takes the pen at once: a transaction that read first could find that another has written meanwhile.
 const BEGIN: &str = "BEGIN IMMEDIATE";
 

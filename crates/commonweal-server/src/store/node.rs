@@ -4,10 +4,10 @@ use commonweal_core::ClientName;
 use commonweal_wire::{KeyId, PublicKey, proto, read};
 use prost::Message as _;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
+use sqlx::{FromRow, QueryBuilder, Row};
 
 use super::StoreError;
-use super::database::Database;
+use super::database::{AT_ONCE, Database};
 use super::row::{Word, maybe_number, name, number, word, wrong};
 
 /// A node that joined once.
@@ -143,12 +143,16 @@ impl Nodes<'_> {
         let Database::Sqlite(sqlite) = self.0;
         let written = async {
             let mut write = sqlite.write().await?;
-            for (key, at_ms) in nodes {
-                sqlx::query("UPDATE nodes SET seen_at_ms = $1 WHERE key = $2")
-                    .bind(at_ms.cast_signed())
-                    .bind(key.to_string())
-                    .execute(&mut *write)
-                    .await?;
+            for nodes in nodes.chunks(AT_ONCE) {
+                let mut query = QueryBuilder::new("WITH seen (key, at_ms) AS (");
+                query.push_values(nodes, |mut row, (key, at_ms)| {
+                    row.push_bind(key.to_string())
+                        .push_bind(at_ms.cast_signed());
+                });
+                query.push(
+                    ") UPDATE nodes SET seen_at_ms = seen.at_ms FROM seen WHERE nodes.key = seen.key",
+                );
+                query.build().persistent(false).execute(&mut *write).await?;
             }
             write.commit().await
         };

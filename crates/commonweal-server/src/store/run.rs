@@ -3,9 +3,9 @@
 use commonweal_core::{ClientName, Digest};
 use commonweal_wire::control::RunState;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, Sqlite, Transaction};
+use sqlx::{FromRow, QueryBuilder, Row, Sqlite, Transaction};
 
-use super::database::Database;
+use super::database::{AT_ONCE, Database};
 use super::row::{Word, digest, maybe_digest, maybe_number, name, number, word};
 use super::{StoreError, event};
 
@@ -158,12 +158,12 @@ impl Runs<'_> {
         let Database::Sqlite(sqlite) = self.0;
         let written = async {
             let mut write = sqlite.write().await?;
-            for member in members {
-                sqlx::query("INSERT INTO members (run, node) VALUES ($1, $2)")
-                    .bind(id)
-                    .bind(member.to_string())
-                    .execute(&mut *write)
-                    .await?;
+            for members in members.chunks(AT_ONCE) {
+                let mut query = QueryBuilder::new("INSERT INTO members (run, node) ");
+                query.push_values(members, |mut row, member| {
+                    row.push_bind(id).push_bind(member.to_string());
+                });
+                query.build().persistent(false).execute(&mut *write).await?;
             }
             let is_known = set_state(&mut write, id, state, None, None).await?;
             event::append(&mut write, id, note).await?;
