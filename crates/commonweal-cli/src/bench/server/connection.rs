@@ -2,14 +2,17 @@
 //!
 //! Enough for this server and no general client: answers carry their length.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until};
@@ -128,7 +131,7 @@ impl Connection {
         };
         let mut is_slow = matches!(pace, Pace::Slow(..));
         let start = Instant::now();
-        while *sent < end {
+        while *sent < end && !self.has_answer().await {
             let piece = &body[*sent..end.min(*sent + PIECE)];
             self.stream.write_all(piece).await?;
             *sent += piece.len();
@@ -144,6 +147,17 @@ impl Connection {
             }
         }
         self.stream.flush().await
+    }
+
+    /// Whether an answer has begun to come: then nobody reads the rest of a body.
+    async fn has_answer(&mut self) -> bool {
+        let mut room = [0; ROOM];
+        let mut room = ReadBuf::new(&mut room);
+        let stream = &mut self.stream;
+        let looked = poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_read(cx, &mut room)));
+        let is_ready = looked.await.is_ready();
+        self.read.extend_from_slice(room.filled());
+        is_ready
     }
 
     /// Reads an answer whole.

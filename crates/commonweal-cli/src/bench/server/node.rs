@@ -21,6 +21,8 @@ use super::script::{Hold, Oddity, Script};
 
 /// Pause before a connection is tried again, and before a refused upload is.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Time that a node takes until it connects again after its connection was cut.
+const BACK: Duration = Duration::from_millis(250);
 /// Attempts to do a task, and to send its report.
 const ATTEMPTS: usize = 20;
 /// The one step of plain reporting.
@@ -272,7 +274,7 @@ impl Node {
                         return Ok(sent);
                     }
                 }
-                Ok(None) => {}
+                Ok(None) => sleep(BACK).await,
                 Err(error) => self.broken("upload", &error),
             }
             // A node whose connection was cut, and one that was refused, asks where to go on.
