@@ -223,6 +223,7 @@ impl Staging {
                 self.wait(successor);
             }
         } else {
+            slot.received = partial.len();
             slot.state = SlotState::Resting {
                 since_ms: now_ms,
                 partial,
