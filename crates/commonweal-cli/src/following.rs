@@ -74,6 +74,7 @@ impl Following<'_> {
                 let Some(news) = self.news(after, &mut silence, progress, &mut check).await? else {
                     return Ok(Watched::Left);
                 };
+                let is_all = news.events.is_empty();
                 for numbered in news.events {
                     after = after.max(numbered.number);
                     // An event of a later version is none that this one could show.
@@ -83,7 +84,8 @@ impl Following<'_> {
                         silence = Silence::new();
                     }
                 }
-                if news.state.is_over() {
+                // Only then: an answer holds a page of events at most.
+                if is_all && news.state.is_over() {
                     return Ok(Watched::Over(news.state));
                 }
             }

@@ -53,10 +53,12 @@ impl Runs {
         loop {
             // Before the store is looked at: what happens in between is not missed.
             let moved = self.0.live(id).map(|live| live.page.moved.subscribe());
+            // The state first: a run that is over has all its events in the store.
+            let state = self.record(id).await?.state;
             let events = self.0.store.events().after(id, after, PAGE).await;
             let events = events.map_err(|fault| of_store(&fault))?;
-            let state = self.record(id).await?.state;
-            let Some(mut moved) = moved.filter(|_| events.is_empty() && state == first) else {
+            let is_news = !events.is_empty() || state != first || state.is_over();
+            let Some(mut moved) = moved.filter(|_| !is_news) else {
                 return Ok(Events { events, state });
             };
             match timeout_at(until, moved.changed()).await {
