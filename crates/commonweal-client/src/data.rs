@@ -7,11 +7,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use commonweal_core::job::{ClassWeights, Column, Data, DataSource, Files, Job, JobErrors};
-use commonweal_core::{ClientIndex, ClientName, Seed};
+use commonweal_core::job::{Column, Data, DataSource, Files, Job, JobErrors};
+use commonweal_core::{ClientIndex, ClientName, Prepared, Seed};
 use commonweal_data::table::{CsvError, SchemaError};
 use commonweal_data::{
-    DataSchema, FeaturesError, Partition, PartitionError, Preparation, ReadError, Source,
+    ApplyError, DataSchema, Dataset, FeaturesError, Partition, PartitionError, Preparation,
+    ReadError, Source,
 };
 use commonweal_disk::file::{FileError, read_text};
 use commonweal_disk::{DataPlaces, ShareError, SourceError, complete, read_renamed, share};
@@ -138,6 +139,12 @@ impl OwnData {
     pub(crate) fn held_out(&self) -> Cow<'_, [u32]> {
         self.partition.held_out(SELF)
     }
+
+    /// The rows as a model sees them, given what all nodes found together.
+    pub(crate) fn dataset(&self, found: &Prepared) -> Result<Dataset, ApplyError> {
+        self.preparation
+            .dataset(&self.source, found, &self.partition)
+    }
 }
 
 /// A data set while it is being opened.
@@ -212,15 +219,12 @@ impl Opening<'_> {
         section: &Data,
         partition: Partition,
     ) -> Result<OwnData, DataError> {
-        let preparation =
-            Preparation::new(&source, section).map_err(|source| DataError::Features {
+        let preparation = Preparation::of_job(self.job, &source, section).map_err(|source| {
+            DataError::Features {
                 name: self.name.to_owned(),
                 source,
-            })?;
-        let preparation = match self.job.training.class_weights {
-            Some(ClassWeights::Balanced) => preparation.counting_classes(&source),
-            Some(ClassWeights::Each(_)) | None => preparation,
-        };
+            }
+        })?;
         Ok(OwnData {
             source,
             preparation,

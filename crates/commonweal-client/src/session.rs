@@ -168,7 +168,7 @@ impl Session {
             columns: Vec::new(),
         };
         self.fitted = None;
-        let dataset = Arc::new(self.apply(prepared.unwrap_or(&nothing))?);
+        let dataset = Arc::new(self.data.dataset(prepared.unwrap_or(&nothing))?);
         let (trainer, model) = self.trainer(&dataset, settings, folder)?;
         self.fitted = Some(Fitted {
             prepared: prepared.map(Prepared::digest),
@@ -177,18 +177,6 @@ impl Session {
             trainer,
         });
         Ok(())
-    }
-
-    fn apply(&self, prepared: &Prepared) -> Result<Dataset, SessionError> {
-        let (preparation, source) = (&self.data.preparation, &self.data.source);
-        let (train, held_out) = (self.data.train(), self.data.held_out());
-        let used = train.iter().chain(&*held_out).copied();
-        let dataset = preparation.apply_to(source, prepared, used)?;
-        if !preparation.scales_per_client() {
-            return Ok(dataset);
-        }
-        let own = [(train, held_out)];
-        Ok(preparation.scale_clients(source, prepared, dataset, own)?)
     }
 
     fn trainer(

@@ -6,13 +6,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use commonweal_core::job::{ClassWeights, Job, Manifest};
+use commonweal_core::job::{Job, Manifest};
 use commonweal_core::{
     Digest, Known, Layout, Parameters, PrepareSpec, Prepared, Purpose, RunSpec, RunSpecError, Seed,
 };
-use commonweal_data::{
-    ApplyError, DataSchema, Dataset, FeaturesError, Preparation, Source, Target,
-};
+use commonweal_data::{ApplyError, DataSchema, FeaturesError, Preparation, Source};
 use commonweal_disk::model_file::{ModelFileError, parse_model};
 use commonweal_disk::{InputRecord, SourceError, complete};
 use commonweal_train::{Model, ModelError, instruction_set};
@@ -65,11 +63,7 @@ impl Questions {
     pub(super) fn of(job: &Job, schema: &DataSchema) -> Result<Self, FoundationError> {
         let section = complete(&job.data)?;
         let blank = schema.blank(&section);
-        let preparation = Preparation::new(&blank, &section)?;
-        let preparation = match job.training.class_weights {
-            Some(ClassWeights::Balanced) => preparation.counting_classes(&blank),
-            Some(ClassWeights::Each(_)) | None => preparation,
-        };
+        let preparation = Preparation::of_job(job, &blank, &section)?;
         Ok(Self { blank, preparation })
     }
 
@@ -93,7 +87,9 @@ impl Questions {
         let known = Known {
             manifest: manifest.digest(),
             prepared: self.spec().map(|_| prepared.digest()),
-            class_rows: self.class_rows(prepared, &data),
+            class_rows: self
+                .preparation
+                .class_rows_of(prepared, data.shape().target),
             instruction_set: instruction_set().to_string(),
         };
         let model = Model::build(&job.model, &data.shape())?;
@@ -102,17 +98,6 @@ impl Questions {
             model,
             input,
         })
-    }
-
-    /// Training rows of each class as `prepare` counted them, zeros where it did not; empty for a number.
-    fn class_rows(&self, prepared: &Prepared, data: &Dataset) -> Vec<u64> {
-        match data.shape().target {
-            Target::Value => Vec::new(),
-            Target::NextTokens(classes) | Target::Classes(classes) => self
-                .preparation
-                .class_rows(prepared)
-                .unwrap_or_else(|| vec![0; classes]),
-        }
     }
 }
 
