@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use commonweal_core::SnapshotError;
+use commonweal_core::job::nearest;
 use commonweal_core::job::reference::NoSuchKey;
 use commonweal_core::job::{self, JobError, JobErrors, Place};
 use commonweal_data::registry;
@@ -21,7 +22,6 @@ use crate::command::node::NodeFailure;
 use crate::command::server::ServerFailure;
 use crate::console::Console;
 use crate::exit::Exit;
-use crate::nearest::nearest;
 use crate::remote::RemoteError;
 use crate::up::UpError;
 

@@ -12,7 +12,6 @@ mod following;
 pub mod interrupt;
 pub mod job_file;
 pub mod logging;
-mod nearest;
 mod own_table;
 mod parent;
 pub mod plot;

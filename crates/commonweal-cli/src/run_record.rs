@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use commonweal_core::job::nearest;
 use commonweal_disk::client_table::read_clients;
 use commonweal_disk::file::{self, FileError};
 use commonweal_disk::folder::{RunFolder, list_runs};
@@ -13,7 +14,6 @@ use commonweal_disk::record::{SeedSummary, Summary};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::nearest::nearest;
 use crate::report::Report;
 
 /// The run called `name` in the folder of the runs, or the run folder at that path.

@@ -5,6 +5,7 @@ mod server;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use commonweal_core::job::nearest;
 use commonweal_disk::file::FileError;
 use serde::Serialize;
 
@@ -12,7 +13,6 @@ use crate::bench::{BENCHMARKS, Bench as Benches, Figure, Machine, matching};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::nearest::nearest;
 use crate::text_table::TextTable;
 
 pub use server::BenchServer;

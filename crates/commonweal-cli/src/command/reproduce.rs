@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use commonweal_core::job::Job;
+use commonweal_core::job::nearest;
 use commonweal_disk::record::{Ended, Summary};
 use commonweal_sim::{Ending, Environment, Simulation};
 use serde::Serialize;
@@ -13,7 +14,6 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::nearest::nearest;
 use crate::progress::Progress;
 use crate::published::{PUBLISHED, Published, PublishedResult};
 use crate::text_table::TextTable;

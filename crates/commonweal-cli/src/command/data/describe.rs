@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use commonweal_core::job::Job;
+use commonweal_core::job::nearest;
 use commonweal_data::registry::{self, Known};
 use commonweal_data::table::FeatureKind;
 use commonweal_data::{Features, Roster, Source};
@@ -14,7 +15,6 @@ use super::list::is_available;
 use crate::context::{Context, DATA_VARIABLE};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::nearest::nearest;
 use crate::training;
 
 /// The arguments.
