@@ -5,9 +5,13 @@
 //! ([`crate::client_table`]).
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use commonweal_core::MetricKind;
+use commonweal_core::job::{Expect, Threshold};
 use serde::{Deserialize, Serialize};
 
+use crate::observer::{Event, Named};
 use crate::spread::Spread;
 
 /// The result of one job over all its seeds.
@@ -111,7 +115,40 @@ pub struct Expected {
     pub met: bool,
 }
 
+impl Expected {
+    /// What `expect` promises, held against the metrics of the final models.
+    #[must_use]
+    pub fn of(expect: &Expect, federated: &BTreeMap<String, Spread>) -> Self {
+        let metric = expect.metric.name();
+        let mean = federated.get(metric).map_or(f64::NAN, |spread| spread.mean);
+        let (Threshold::AtLeast(bound) | Threshold::AtMost(bound)) = expect.threshold;
+        Self {
+            metric: metric.to_owned(),
+            bound,
+            met: expect.threshold.is_met(mean),
+        }
+    }
+}
+
 impl Summary {
+    /// The last event of a run, whose first seed's model is the file `model`, where one is written.
+    #[must_use]
+    pub fn finished(&self, model: Option<PathBuf>) -> Event {
+        let mean = |name: &str| self.federated.get(name).map(|spread| spread.mean);
+        Event::Finished {
+            rounds: self.seeds.first().map_or(0, |seed| seed.rounds),
+            metric: Named {
+                name: self.metric.clone(),
+                value: mean(&self.metric),
+            },
+            accuracy: mean(MetricKind::Accuracy.name()),
+            loss: mean(MetricKind::Loss.name()),
+            seconds: self.seconds,
+            model,
+            digest: self.digest.clone(),
+        }
+    }
+
     /// The metric that the job is judged by, over the seeds.
     #[must_use]
     pub fn judged(&self) -> Option<&Spread> {

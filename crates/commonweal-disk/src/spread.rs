@@ -1,5 +1,7 @@
 //! A number over several seeds: mean, deviation and the interval that the mean is known to.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Mean of independent runs with its 95 % confidence interval.
@@ -36,6 +38,24 @@ impl Spread {
             interval,
             values,
         })
+    }
+
+    /// Each metric over several records; one that a record lacks is left out.
+    #[must_use]
+    pub fn of_each<'a>(
+        records: impl Iterator<Item = &'a BTreeMap<String, f64>> + Clone,
+    ) -> BTreeMap<String, Self> {
+        let Some(first) = records.clone().next() else {
+            return BTreeMap::new();
+        };
+        let spread = |name: &String| {
+            let values = records.clone().map(|record| record.get(name).copied());
+            Self::of(values.collect::<Option<_>>()?)
+        };
+        first
+            .keys()
+            .filter_map(|name| Some((name.clone(), spread(name)?)))
+            .collect()
     }
 }
 

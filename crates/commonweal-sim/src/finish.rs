@@ -1,12 +1,7 @@
-//! The end of a simulation: baselines, the summary over the seeds, and the last event.
+//! The end of a simulation: baselines, and the summary over the seeds.
 
-use std::collections::BTreeMap;
-
-use commonweal_core::MetricKind;
-use commonweal_core::job::{Expect, Job, Manifest, Threshold};
-use commonweal_disk::folder::RunFolder;
+use commonweal_core::job::{Job, Manifest};
 use commonweal_disk::memory::peak_bytes;
-use commonweal_disk::observer::{Event, Named};
 use commonweal_disk::record::{BaselineSummary, Expected, SeedSummary, Summary};
 use commonweal_disk::spread::Spread;
 use commonweal_train::instruction_set;
@@ -37,16 +32,11 @@ impl Facts {
 
 /// The record over all seeds.
 pub(crate) fn summarise(job: &Job, facts: Facts, seconds: f64, finals: &[Final]) -> Summary {
-    let judged = job
-        .expect
-        .as_ref()
-        .map_or(job.evaluation.metric, |expect| expect.metric);
+    let judged = job.judged_by();
     let seeds: Vec<SeedSummary> = finals.iter().map(|last| last.summary.clone()).collect();
-    let federated = spreads(seeds.iter().map(|seed| &seed.metrics));
-    let expected = job
-        .expect
-        .as_ref()
-        .map(|expect| expected(expect, &federated));
+    let federated = Spread::of_each(seeds.iter().map(|seed| &seed.metrics));
+    let expect = job.expect.as_ref();
+    let expected = expect.map(|expect| Expected::of(expect, &federated));
     Summary {
         job: job.name.clone(),
         manifest: Manifest::of(job).digest().to_string(),
@@ -88,56 +78,9 @@ fn baselines(finals: &[Final]) -> Vec<BaselineSummary> {
         BaselineSummary {
             name: one.name.clone(),
             meaning: one.meaning.clone(),
-            metrics: spreads(same.iter().map(|result| &result.metrics)),
+            metrics: Spread::of_each(same.iter().map(|result| &result.metrics)),
             seconds: same.iter().map(|result| result.seconds).sum(),
         }
     };
     first.baselines.iter().map(over_seeds).collect()
-}
-
-/// Each metric over several records; a metric that one of them lacks is left out.
-fn spreads<'a>(
-    records: impl Iterator<Item = &'a BTreeMap<String, f64>> + Clone,
-) -> BTreeMap<String, Spread> {
-    let Some(first) = records.clone().next() else {
-        return BTreeMap::new();
-    };
-    first
-        .keys()
-        .filter_map(|name| {
-            let values: Option<Vec<f64>> = records
-                .clone()
-                .map(|record| record.get(name).copied())
-                .collect();
-            Some((name.clone(), Spread::of(values?)?))
-        })
-        .collect()
-}
-
-fn expected(expect: &Expect, federated: &BTreeMap<String, Spread>) -> Expected {
-    let metric = expect.metric.name();
-    let mean = federated.get(metric).map_or(f64::NAN, |spread| spread.mean);
-    let (Threshold::AtLeast(bound) | Threshold::AtMost(bound)) = expect.threshold;
-    Expected {
-        metric: metric.to_owned(),
-        bound,
-        met: expect.threshold.is_met(mean),
-    }
-}
-
-/// The last event of a run.
-pub(crate) fn finished_event(summary: &Summary, folder: Option<&RunFolder>) -> Event {
-    let mean = |name: &str| summary.federated.get(name).map(|spread| spread.mean);
-    Event::Finished {
-        rounds: summary.seeds.first().map_or(0, |seed| seed.rounds),
-        metric: Named {
-            name: summary.metric.clone(),
-            value: mean(&summary.metric),
-        },
-        accuracy: mean(MetricKind::Accuracy.name()),
-        loss: mean(MetricKind::Loss.name()),
-        seconds: summary.seconds,
-        model: folder.map(RunFolder::model),
-        digest: summary.digest.clone(),
-    }
 }

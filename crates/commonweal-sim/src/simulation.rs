@@ -16,7 +16,7 @@ use commonweal_disk::{complete, read_source, write_json};
 use crate::environment::Environment;
 use crate::error::SimulationError;
 use crate::federation::{Federation, simulation_digest};
-use crate::finish::{Facts, finished_event, summarise};
+use crate::finish::{Facts, summarise};
 use crate::origin::Origin;
 use crate::result::{Final, write_federation};
 use crate::seed::{SeedEnding, SeedJob};
@@ -228,7 +228,7 @@ impl Simulation {
         if let Some(folder) = &self.folder {
             write_json(&folder.summary(), &summary)?;
         }
-        observer.event(&finished_event(&summary, self.folder.as_ref()));
+        observer.event(&summary.finished(self.folder.as_ref().map(RunFolder::model)));
         let folder = self.folder.map(|folder| folder.path().to_path_buf());
         match finals.into_iter().next() {
             Some(Final { model, .. }) => Ok(Ending::Finished(Box::new(Finished {

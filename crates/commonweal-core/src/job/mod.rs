@@ -76,6 +76,13 @@ pub struct Job {
 }
 
 impl Job {
+    /// The metric that the result is judged by: that of `[expect]`, else of `[evaluation]`.
+    #[must_use]
+    pub fn judged_by(&self) -> crate::MetricKind {
+        let expect = self.expect.as_ref();
+        expect.map_or(self.evaluation.metric, |expect| expect.metric)
+    }
+
     /// Reads a job file.
     ///
     /// # Errors

@@ -1,14 +1,11 @@
 //! The end of a run: the final model, the summary, and a word to every node.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use commonweal_core::job::Threshold;
 use commonweal_core::{Digest, End, Run};
 use commonweal_disk::memory::peak_bytes;
 use commonweal_disk::model_file::save_model;
-use commonweal_disk::observer::{Event, Named};
 use commonweal_disk::record::{Ended, Expected, SeedSummary, Summary};
 use commonweal_disk::spread::Spread;
 use commonweal_train::instruction_set;
@@ -33,7 +30,7 @@ impl Actor {
             self.insist(|| async { self.shared.store.files().set(&id, name, &digest).await })
                 .await?;
         }
-        let events = json(&[finished(&summary)]);
+        let events = json(&[summary.finished(None)]);
         let note = Note {
             at_ms: self.shared.exchange.now_ms(),
             events: &events,
@@ -127,10 +124,7 @@ impl Actor {
 
     async fn summary(&self, track: &Track, end: End) -> Result<Summary, Stop> {
         let job = &self.job;
-        let judged = job
-            .expect
-            .as_ref()
-            .map_or(job.evaluation.metric, |expect| expect.metric);
+        let judged = job.judged_by();
         let seed = SeedSummary {
             seed: job.seed,
             folder: String::new(),
@@ -145,11 +139,8 @@ impl Actor {
             seconds_train: track.totals.seconds_train,
             seconds_evaluate: track.totals.seconds_evaluate,
         };
-        let federated: BTreeMap<String, Spread> = seed
-            .metrics
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), Spread::of(vec![*value])?)))
-            .collect();
+        let federated = Spread::of_each(std::iter::once(&seed.metrics));
+        let expect = job.expect.as_ref();
         let waited_ms = self
             .shared
             .exchange
@@ -160,7 +151,7 @@ impl Actor {
             manifest: self.manifest.digest().to_string(),
             metric: judged.name().to_owned(),
             higher_is_better: judged.higher_is_better(),
-            expected: self.expected(&federated),
+            expected: expect.map(|expect| Expected::of(expect, &federated)),
             federated,
             baselines: Vec::new(),
             clients: self
@@ -182,18 +173,6 @@ impl Actor {
         })
     }
 
-    fn expected(&self, federated: &BTreeMap<String, Spread>) -> Option<Expected> {
-        let expect = self.job.expect.as_ref()?;
-        let metric = expect.metric.name();
-        let mean = federated.get(metric).map_or(f64::NAN, |spread| spread.mean);
-        let (Threshold::AtLeast(bound) | Threshold::AtMost(bound)) = expect.threshold;
-        Some(Expected {
-            metric: metric.to_owned(),
-            bound,
-            met: expect.threshold.is_met(mean),
-        })
-    }
-
     /// Rows that the nodes train on, as far as `prepare` asked.
     async fn train_rows(&self) -> Result<u64, Stop> {
         let Some(prepared) = self.record.prepared else {
@@ -204,22 +183,5 @@ impl Actor {
             .await?;
         let prepared: Option<commonweal_core::Prepared> = serde_json::from_slice(&bytes).ok();
         Ok(prepared.map_or(0, |prepared| prepared.rows))
-    }
-}
-
-/// The last event, as a simulation's.
-fn finished(summary: &Summary) -> Event {
-    let mean = |name: &str| summary.federated.get(name).map(|spread| spread.mean);
-    Event::Finished {
-        rounds: summary.seeds.first().map_or(0, |seed| seed.rounds),
-        metric: Named {
-            name: summary.metric.clone(),
-            value: mean(&summary.metric),
-        },
-        accuracy: mean(commonweal_core::MetricKind::Accuracy.name()),
-        loss: mean(commonweal_core::MetricKind::Loss.name()),
-        seconds: summary.seconds,
-        model: None,
-        digest: summary.digest.clone(),
     }
 }
