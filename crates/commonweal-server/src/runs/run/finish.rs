@@ -14,7 +14,7 @@ use commonweal_wire::proto::instruction;
 use tokio::task::spawn_blocking;
 
 use super::rounds::Track;
-use super::{Actor, Stop, json};
+use super::{Actor, Stop};
 use crate::runs::farewell::run_over;
 use crate::runs::files;
 use crate::store::{Level, Note};
@@ -25,26 +25,9 @@ impl Actor {
         let model = self.put_file(&track.run).await?;
         let summary = self.summary(track, end).await?;
         let record = self.put_json(&summary).await?;
-        let id = self.record.id.clone();
-        for (name, digest) in [(files::MODEL, model), (files::SUMMARY, record)] {
-            self.insist(|| async { self.shared.store.files().set(&id, name, &digest).await })
-                .await?;
-        }
-        let events = json(&[summary.finished(None)]);
-        let note = Note {
-            at_ms: self.shared.exchange.now_ms(),
-            events: &events,
-        };
-        let state = RunState::Finished;
-        self.insist(|| async {
-            self.shared
-                .store
-                .runs()
-                .set_state(&id, state, None, note)
-                .await
-        })
-        .await?;
-        self.record.state = state;
+        let files = [(files::MODEL, model), (files::SUMMARY, record)];
+        self.enter(RunState::Finished, files, &[summary.finished(None)])
+            .await?;
         let shared_model = self.job.deployment.share_model.then_some(track.model);
         self.tell_over(shared_model).await;
         let text = format!("finished after {} rounds", track.run.round());

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commonweal_core::job::{Job, JobErrors, Manifest};
-use commonweal_core::{ClientName, Entropy, Population, Stage, TaskId, Time};
+use commonweal_core::{ClientName, Digest, Entropy, Population, Stage, TaskId, Time};
 use commonweal_disk::observer::Event;
 use commonweal_disk::{EntropySource, NoEntropy};
 use commonweal_wire::control::RunState;
@@ -31,7 +31,7 @@ use super::population::Candidates;
 use super::shared::{Live, Page, Shared};
 use super::turns::{Bell, Order};
 use crate::exchange::NodeEvent;
-use crate::store::{Level, Run as Record, StoreError};
+use crate::store::{Level, Note, Run as Record, StoreError};
 
 /// How often a run looks at nodes of which it hears nothing.
 const TICK: Duration = Duration::from_secs(1);
@@ -296,6 +296,32 @@ impl Actor {
                 () = tokio::time::sleep(RETRY) => {}
             }
         }
+    }
+
+    /// Gives the run further files, then its next state with what is told of it: who sees the state finds the files.
+    async fn enter(
+        &mut self,
+        state: RunState,
+        files: [(&'static str, Digest); 2],
+        events: &[Event],
+    ) -> Result<(), Stop> {
+        let id = self.record.id.clone();
+        for (name, digest) in files {
+            self.insist(|| async { self.shared.store.files().set(&id, name, &digest).await })
+                .await?;
+        }
+        let events = json(events);
+        let note = Note {
+            at_ms: self.shared.exchange.now_ms(),
+            events: &events,
+        };
+        self.insist(|| async {
+            let runs = self.shared.store.runs();
+            runs.set_state(&id, state, None, note).await
+        })
+        .await?;
+        self.record.state = state;
+        Ok(())
     }
 
     /// Writes a line of the run's log.

@@ -15,7 +15,7 @@ use super::{Actor, Stop, json};
 use crate::runs::files;
 use crate::runs::foundation::{Foundation, Questions, nothing_asked};
 use crate::runs::rounds::RoundEnd;
-use crate::store::{Along, Commit, Level, Note};
+use crate::store::{Along, Commit, Level};
 
 /// Attempts at `prepare` before the run is given up, as with rounds.
 const ATTEMPTS: u32 = commonweal_core::Run::MAX_ABANDONED;
@@ -222,26 +222,11 @@ impl Actor {
 
     /// Where nothing was asked: the rounds begin at once.
     async fn begin_rounds(&mut self, found: &Found, answers: &Answers) -> Result<(), Stop> {
-        let events = json(&self.started(found, answers)?);
-        let id = self.record.id.clone();
-        for (name, digest) in self.files(found, answers).await? {
-            self.insist(|| async { self.shared.store.files().set(&id, name, &digest).await })
-                .await?;
-        }
-        let note = Note {
-            at_ms: self.shared.exchange.now_ms(),
-            events: &events,
-        };
-        let state = RunState::Running;
-        self.insist(|| async {
-            self.shared
-                .store
-                .runs()
-                .set_state(&id, state, None, note)
-                .await
-        })
-        .await?;
-        self.record.state = state;
+        let (files, events) = (
+            self.files(found, answers).await?,
+            self.started(found, answers)?,
+        );
+        self.enter(RunState::Running, files, &events).await?;
         self.page.move_on();
         Ok(())
     }
