@@ -57,7 +57,7 @@ struct Waiting<'a> {
 
 impl Following<'_> {
     /// Shows the run on `progress` until it is over. `check` is asked many times a second whether to go on;
-    /// `change` may change an event before it is shown.
+    /// what `change` makes of an event is shown, if anything.
     ///
     /// # Errors
     /// [`Failure::Remote`] if the server says no or stays away; what `check` says.
@@ -65,7 +65,7 @@ impl Following<'_> {
         &self,
         progress: &mut Progress<'_>,
         mut check: impl FnMut() -> Result<(), Failure>,
-        mut change: impl FnMut(&mut Event),
+        mut change: impl FnMut(Event) -> Option<Event>,
     ) -> Result<Watched, Failure> {
         self.remote.wait(async {
             let mut after = 0;
@@ -78,10 +78,11 @@ impl Following<'_> {
                 for numbered in news.events {
                     after = after.max(numbered.number);
                     // An event of a later version is none that this one could show.
-                    if let Ok(mut event) = serde_json::from_value::<Event>(numbered.event) {
-                        change(&mut event);
-                        progress.event(&event);
+                    if let Ok(event) = serde_json::from_value::<Event>(numbered.event) {
                         silence = Silence::new();
+                        if let Some(event) = change(event) {
+                            progress.event(&event);
+                        }
                     }
                 }
                 // Only then: an answer holds a page of events at most.

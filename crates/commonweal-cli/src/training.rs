@@ -50,20 +50,19 @@ pub(crate) fn run(
         ..environment
     })?;
     let mut progress = Progress::new(console, interrupt);
-    match simulation.run(&mut progress)? {
+    let ending = simulation.run(&mut progress)?;
+    Ok(conclude(console, progress, ending))
+}
+
+/// Writes the report of what has ended, and says what to try next.
+pub(crate) fn conclude(console: &Console, progress: Progress<'_>, ending: Ending) -> Exit {
+    match ending {
         Ending::Finished(finished) => {
-            let report = finished
-                .folder
-                .as_deref()
-                .and_then(|folder| report(console, folder));
+            let folder = finished.folder.as_deref();
+            let report = folder.and_then(|folder| report(console, folder));
             progress.conclude();
-            print(
-                console,
-                &finished.summary,
-                finished.folder.as_deref(),
-                report.as_deref(),
-            );
-            Ok(Exit::Success)
+            print(console, &finished.summary, folder, report.as_deref());
+            Exit::Success
         }
         Ending::Interrupted { folder, round } => {
             drop(progress);
@@ -75,7 +74,7 @@ pub(crate) fn run(
                 None => format!("interrupted after round {round}"),
             };
             console.always(text);
-            Ok(Exit::Interrupted)
+            Exit::Interrupted
         }
     }
 }
@@ -95,12 +94,7 @@ pub(crate) fn report(console: &Console, folder: &Path) -> Option<PathBuf> {
 }
 
 /// The result, and what can be done with it.
-pub(crate) fn print(
-    console: &Console,
-    summary: &Summary,
-    folder: Option<&Path>,
-    report: Option<&Path>,
-) {
+fn print(console: &Console, summary: &Summary, folder: Option<&Path>, report: Option<&Path>) {
     result_lines::print(console, summary, folder, report);
     let Some(folder) = folder else {
         return;

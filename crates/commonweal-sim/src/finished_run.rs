@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use commonweal_core::Parameters;
 use commonweal_core::job::{BUILT_IN_TRAINER, Job};
-use commonweal_core::{Parameters, Run};
 use commonweal_disk::client_table::ClientRow;
 use commonweal_disk::file::{self, FileError};
 use commonweal_disk::folder::RunFolder;
 use commonweal_disk::model_file::load_model;
-use commonweal_disk::{EntropySource, InputError, InputRecord, complete, read_json, read_source};
+use commonweal_disk::{InputError, InputRecord, complete, read_json, read_source};
 use commonweal_train::{BuiltInTrainer, Model};
 
 use crate::environment::Environment;
@@ -19,7 +19,7 @@ use crate::federation::Federation;
 use crate::origin::Origin;
 use crate::restore::states_at_end;
 use crate::result::client_rows;
-use crate::seed_run::{Progress, SeedRun};
+use crate::seed_run::SeedRun;
 use crate::trainers::Start;
 
 /// A finished run.
@@ -170,19 +170,9 @@ impl FinishedRun {
         let Start { mut crew, initial } =
             Start::of(&federation, None, &self.environment, Some(&self.folder))?;
         let model = load_model(&self.folder.model(), initial.layout())?;
-        let run = Run::new(federation.run_spec()?, model);
-        let spec = Arc::clone(&run.spec().metrics);
-        let mut measuring = SeedRun {
-            federation: &federation,
-            run,
-            crew: &mut crew,
-            entropy: EntropySource::from_system()?,
-            states: states_at_end(&self.folder)?,
-            records: None,
-            progress: Progress::default(),
-            row: None,
-            clients: Vec::new(),
-        };
+        let states = states_at_end(&self.folder)?;
+        let mut measuring = SeedRun::measuring(&federation, model, &mut crew, states)?;
+        let spec = Arc::clone(&measuring.run.spec().metrics);
         let sums = measuring.measure_clients()?;
         let named = spec.values(&sums);
         let metrics = named.filter_map(|(kind, value)| Some((kind.name().to_owned(), value?)));

@@ -4,7 +4,7 @@ mod arrival;
 mod baseline;
 pub mod checkpoint;
 mod crew;
-
+mod deployed;
 mod desk;
 mod drive;
 mod environment;
@@ -26,11 +26,12 @@ pub mod states;
 mod trainers;
 mod work;
 
+pub use deployed::{Deployed, DeployedSeed};
 pub use environment::{Environment, LineSink};
 pub use error::SimulationError;
 pub use finished_run::{FinishedRun, Measured, PredictError, Predictions};
-pub use origin::note_origin;
 pub use other_data::{OwnRows, RowsError};
-pub use preview::{client_names, preview_partition};
+pub use preview::preview_partition;
+pub use seed::DrivenSeed;
 pub use simulation::{Ending, Finished, Simulation};
 pub use trainers::{MakeInitial, MakeTrainer};

@@ -22,19 +22,6 @@ pub(crate) struct Origin {
     pub(crate) version: String,
 }
 
-/// Notes in `folder` where a run of `job` that was not simulated came from, so that its model can be measured on
-/// the same clients here.
-///
-/// # Errors
-/// [`SimulationError`]: the file cannot be written.
-pub fn note_origin(
-    folder: &RunFolder,
-    environment: &Environment,
-    job: &Job,
-) -> Result<(), SimulationError> {
-    Origin::of(environment, job).write(folder)
-}
-
 impl Origin {
     pub(crate) fn of(environment: &Environment, job: &Job) -> Self {
         let base = match environment.places.base.as_os_str().is_empty() {

@@ -1,6 +1,5 @@
 //! The partition of a job's simulation, to be looked at.
 
-use commonweal_core::ClientName;
 use commonweal_core::job::Job;
 use commonweal_data::LabelCounts;
 use commonweal_disk::partition_table::PartitionTable;
@@ -23,19 +22,4 @@ pub fn preview_partition(
     let partition = deal(job, &section, &source)?;
     let counts = LabelCounts::of(&partition, source.roster(), MOST_CLIENTS);
     Ok(PartitionTable::from(counts))
-}
-
-/// Names of the clients that a simulation of `job` would have, in their order.
-///
-/// # Errors
-/// [`SimulationError`]: the data or the partition cannot be had.
-pub fn client_names(
-    job: &Job,
-    environment: &Environment,
-) -> Result<Vec<ClientName>, SimulationError> {
-    let section = complete(&job.data)?;
-    let source = read_source(&section, &environment.places)?;
-    let partition = deal(job, &section, &source)?;
-    let clients = partition.population().indices();
-    Ok(clients.map(|client| partition.name(client)).collect())
 }

@@ -1,14 +1,19 @@
 //! One seed of a simulation, from its trainers to its files.
 
-use commonweal_core::{Parameters, Run};
+use std::path::Path;
+
+use commonweal_core::{Parameters, Run, Scope};
 use commonweal_disk::EntropySource;
 use commonweal_disk::folder::{RunFolder, seed_name};
+use commonweal_disk::history::RoundRow;
+use commonweal_disk::model_file::parse_model;
 use commonweal_disk::observer::{Event, Observer};
 use commonweal_disk::record::{Ended, SeedSummary};
 use commonweal_train::instruction_set;
 
 use crate::baseline::run_baselines;
 use crate::checkpoint::{CheckpointError, Checkpoints};
+use crate::crew::{Crew, Slot};
 use crate::environment::Environment;
 use crate::error::SimulationError;
 use crate::federation::Federation;
@@ -18,6 +23,7 @@ use crate::result::{Final, read_seed, write_seed};
 use crate::seed_run::{Progress, SeedRun, Stopped};
 use crate::states::StateStore;
 use crate::trainers::{OwnTrainer, Start};
+use crate::work::ClientMetrics;
 
 /// What one seed's run is made of.
 pub(crate) struct SeedJob<'a> {
@@ -36,6 +42,26 @@ pub(crate) struct SeedJob<'a> {
 pub(crate) enum SeedEnding {
     Finished(Box<Final>),
     Interrupted { round: u64 },
+}
+
+/// The rounds of one seed that somebody else has driven.
+#[derive(Clone, Debug)]
+pub struct DrivenSeed {
+    /// What they came to.
+    pub summary: SeedSummary,
+    /// The rounds.
+    pub rounds: Vec<RoundRow>,
+    /// The final model as safetensors.
+    pub model: Vec<u8>,
+}
+
+/// One seed after its last round.
+struct Reached {
+    summary: SeedSummary,
+    model: Parameters,
+    clients: Vec<ClientMetrics>,
+    metrics: Vec<String>,
+    seconds_before: f64,
 }
 
 impl SeedJob<'_> {
@@ -76,32 +102,85 @@ impl SeedJob<'_> {
         if seed_run.clients.is_empty() {
             seed_run.measure_clients()?;
         }
-        let summary = self.summary(&seed_run, ended);
-        let (round, model) = (seed_run.run.round(), seed_run.run.model().clone());
-        let clients = std::mem::take(&mut seed_run.clients);
+        let reached = Reached {
+            summary: self.summary(&seed_run, ended),
+            model: seed_run.run.model().clone(),
+            clients: std::mem::take(&mut seed_run.clients),
+            metrics,
+            seconds_before,
+        };
         drop(seed_run);
-        let interrupt = &self.environment.interrupt;
-        let baselines = run_baselines(
+        self.conclude(reached, &initial, &mut crew, observer)
+    }
+
+    /// As [`Self::run`], where somebody else has driven the rounds: only what follows them is done.
+    pub(crate) fn adopt(
+        self,
+        driven: DrivenSeed,
+        observer: &mut dyn Observer,
+    ) -> Result<SeedEnding, SimulationError> {
+        let Start { mut crew, initial } = Start::of(
             self.federation,
-            &initial,
-            round,
-            &mut crew,
-            interrupt,
-            observer,
+            self.own,
+            self.environment,
+            self.folder.as_ref(),
         )?;
+        let name = Path::new("the model of the run");
+        let model = parse_model(name, &driven.model, initial.layout())?;
+        let states = StateStore::new(None);
+        let mut measuring = SeedRun::measuring(self.federation, model, &mut crew, states)?;
+        let metrics = metric_names(&measuring.run);
+        if let Some(records) = &mut self.records(&metrics, 0)? {
+            driven
+                .rounds
+                .iter()
+                .try_for_each(|row| records.write(row))?;
+        }
+        // What clients keep for themselves is with them.
+        let tensors = initial.layout().tensors();
+        if tensors.iter().all(|tensor| tensor.scope != Scope::Local) {
+            measuring.measure_clients()?;
+        }
+        let model = measuring.run.model().clone();
+        let reached = Reached {
+            summary: SeedSummary {
+                folder: self.folder_name(),
+                digest: model.digest().to_string(),
+                ..driven.summary
+            },
+            model,
+            clients: std::mem::take(&mut measuring.clients),
+            metrics,
+            seconds_before: 0.0,
+        };
+        drop(measuring);
+        self.conclude(reached, &initial, &mut crew, observer)
+    }
+
+    /// Trains the baselines and writes the seed's files.
+    fn conclude(
+        &self,
+        reached: Reached,
+        initial: &Parameters,
+        crew: &mut Crew<Slot>,
+        observer: &mut dyn Observer,
+    ) -> Result<SeedEnding, SimulationError> {
+        let round = reached.summary.rounds;
+        let interrupt = &self.environment.interrupt;
+        let baselines = run_baselines(self.federation, initial, round, crew, interrupt, observer)?;
         let Some(baselines) = baselines else {
             return Ok(SeedEnding::Interrupted { round });
         };
-        let threads = crew.threads();
         let last = Final {
-            summary,
-            model,
+            summary: reached.summary,
+            model: reached.model,
             baselines,
-            threads,
-            seconds_before,
+            threads: crew.threads(),
+            seconds_before: reached.seconds_before,
         };
         if let Some(folder) = &self.folder {
-            write_seed(folder, &last, &metrics, self.federation, &clients)?;
+            let (metrics, clients) = (&reached.metrics, &reached.clients);
+            write_seed(folder, &last, metrics, self.federation, clients)?;
         }
         Ok(SeedEnding::Finished(Box::new(last)))
     }
@@ -199,15 +278,19 @@ impl SeedJob<'_> {
         }
     }
 
+    /// This seed's folder within the run's.
+    fn folder_name(&self) -> String {
+        match self.index {
+            0 => String::new(),
+            index => seed_name(self.seeds[index]),
+        }
+    }
+
     fn summary(&self, done: &SeedRun<'_>, ended: Ended) -> SeedSummary {
         let seed = self.seeds[self.index];
         SeedSummary {
             seed,
-            folder: if self.index == 0 {
-                String::new()
-            } else {
-                seed_name(seed)
-            },
+            folder: self.folder_name(),
             rounds: done.run.round(),
             abandoned: done.run.abandoned(),
             ended,

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use commonweal_core::{
-    AbandonReason, CommitError, End, Entropy, MetricSums, Next, Population, Round, Run, Scope,
-    Tensor,
+    AbandonReason, CommitError, End, Entropy, MetricSums, Next, Parameters, Population, Round, Run,
+    Scope, Tensor,
 };
 use commonweal_disk::EntropySource;
 use commonweal_disk::history::{Outcome, RoundRow};
@@ -52,6 +52,28 @@ pub(crate) struct Progress {
 pub(crate) enum Stopped {
     Ended(Ended),
     Interrupted,
+}
+
+impl<'a> SeedRun<'a> {
+    /// A run that does nothing but measure `model`.
+    pub(crate) fn measuring(
+        federation: &'a Federation,
+        model: Parameters,
+        crew: &'a mut Crew<Slot>,
+        states: StateStore,
+    ) -> Result<Self, SimulationError> {
+        Ok(Self {
+            federation,
+            run: Run::new(federation.run_spec()?, model),
+            crew,
+            entropy: EntropySource::from_system()?,
+            states,
+            records: None,
+            progress: Progress::default(),
+            row: None,
+            clients: Vec::new(),
+        })
+    }
 }
 
 impl SeedRun<'_> {

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use commonweal_core::job::{Job, Manifest};
+use commonweal_core::job::{Deployment, Job, Manifest};
 use commonweal_core::{Parameters, Seed, Trainer};
 use commonweal_data::{Dataset, ExampleShape, Source};
 use commonweal_disk::file;
 use commonweal_disk::folder::RunFolder;
 use commonweal_disk::observer::{Event, Observer};
 use commonweal_disk::record::Summary;
-use commonweal_disk::{complete, read_source, write_json};
+use commonweal_disk::{complete, deal, read_source, write_json};
 
 use crate::environment::Environment;
 use crate::error::SimulationError;
@@ -150,35 +150,11 @@ impl Simulation {
         let mut finals = Vec::new();
         let mut facts = None;
         for (index, &seed) in seeds.iter().enumerate() {
-            let federation = Federation::found(&self.job, seed, &self.source, self.threads())?;
-            if index == 0 {
-                self.open_folder(&federation)?;
-            }
-            let folder = self.folder.as_ref();
-            let seed_job = SeedJob {
-                federation: &federation,
-                own: self.own.as_ref(),
-                environment: &self.environment,
-                folder: folder.map(|folder| {
-                    if index == 0 {
-                        folder.clone()
-                    } else {
-                        folder.seed(seed)
-                    }
-                }),
-                is_resumed: self.is_resumed,
-                seeds: &seeds,
-                index,
-            };
-            match seed_job.run(observer)? {
+            let federation = self.found(seed, index)?;
+            match self.seed_job(&federation, &seeds, index).run(observer)? {
                 SeedEnding::Finished(last) => finals.push(*last),
                 SeedEnding::Interrupted { round } => {
-                    let folder = folder.map(|folder| folder.path().to_path_buf());
-                    observer.event(&Event::Interrupted {
-                        round,
-                        folder: folder.clone(),
-                    });
-                    return Ok(Ending::Interrupted { folder, round });
+                    return Ok(self.interrupted(round, observer));
                 }
             }
             facts.get_or_insert_with(|| Facts::of(&federation));
@@ -186,11 +162,60 @@ impl Simulation {
         self.finish(finals, facts, observer)
     }
 
+    /// With all clients of the first seed's partition as its deployment, and how many these are.
+    pub(crate) fn for_everybody(mut self) -> Result<(Self, u32), SimulationError> {
+        let section = complete(&self.job.data)?;
+        let clients = deal(&self.job, &section, &self.source)?.clients();
+        self.job.deployment = Deployment {
+            nodes: None,
+            require: [].into(),
+            clients,
+            reproducible: true,
+            ..self.job.deployment
+        };
+        Ok((self, clients))
+    }
+
+    /// The seed in place `index` of `seeds`.
+    pub(crate) fn seed_job<'a>(
+        &'a self,
+        federation: &'a Federation,
+        seeds: &'a [u64],
+        index: usize,
+    ) -> SeedJob<'a> {
+        let folder = self.folder.as_ref().map(|folder| match index {
+            0 => folder.clone(),
+            _ => folder.seed(seeds[index]),
+        });
+        SeedJob {
+            federation,
+            own: self.own.as_ref(),
+            environment: &self.environment,
+            folder,
+            is_resumed: self.is_resumed,
+            seeds,
+            index,
+        }
+    }
+
+    /// Deals the rows for one seed; before the first, the run folder is made.
+    pub(crate) fn found(&mut self, seed: u64, index: usize) -> Result<Federation, SimulationError> {
+        let federation = Federation::found(&self.job, seed, &self.source, self.threads())?;
+        if index == 0 {
+            self.open_folder(&federation)?;
+        }
+        Ok(federation)
+    }
+
+    pub(crate) fn folder(&self) -> Option<&RunFolder> {
+        self.folder.as_ref()
+    }
+
     fn threads(&self) -> usize {
         self.environment.threads(self.job.simulation.threads)
     }
 
-    fn seeds(&self) -> impl Iterator<Item = u64> + use<> {
+    pub(crate) fn seeds(&self) -> impl Iterator<Item = u64> + use<> {
         let first = self.job.seed;
         (0..u64::from(self.job.simulation.seeds.max(1))).map(move |index| first.wrapping_add(index))
     }
@@ -216,7 +241,18 @@ impl Simulation {
             .map_or(Ok(()), |folder| write_federation(folder, federation))
     }
 
-    fn finish(
+    /// The end of a simulation that was asked to stop.
+    pub(crate) fn interrupted(self, round: u64, observer: &mut dyn Observer) -> Ending {
+        let folder = self.folder.map(|folder| folder.path().to_path_buf());
+        let event = Event::Interrupted {
+            round,
+            folder: folder.clone(),
+        };
+        observer.event(&event);
+        Ending::Interrupted { folder, round }
+    }
+
+    pub(crate) fn finish(
         self,
         finals: Vec<Final>,
         facts: Option<Facts>,

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use commonweal_core::ClientName;
-use commonweal_core::job::{Deployment, Job};
-use commonweal_disk::folder::RunFolder;
-use commonweal_disk::observer::{Event, Observer as _};
-use commonweal_sim::client_names;
+use commonweal_disk::history::read_history;
+use commonweal_disk::observer::Event;
+use commonweal_sim::{Deployed, DeployedSeed, DrivenSeed, Environment};
 use commonweal_wire::control::RunState;
 
 use super::{submit, watch};
@@ -21,14 +20,15 @@ use crate::job_file::JobFile;
 use crate::progress::Progress;
 use crate::remote::Remote;
 use crate::template::Template;
+use crate::training;
 use crate::up::{Federation, MOST_NODES, Origin, Place, UpError};
-use crate::{run_record, training};
 
 /// The arguments.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 One server and one node for each client of the job, each with the rows that `simulate` would deal to it, enrolled
-with tokens and talking TLS over real sockets. It ends in the same model as `simulate`, with the same output.
+with tokens and talking TLS over real sockets. It ends in the same model as `simulate`, with the same output: each
+seed of the job has a federation of its own, one after the other, and the baselines are trained here.
 
 Examples:
   commonweal up                     # handwritten digits, embedded, 20 nodes
@@ -47,8 +47,7 @@ impl Up {
     /// # Errors
     /// A job or data with faults; a process that dies; a run that fails.
     pub fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let console = &context.console;
-        let mut file = match &self.job {
+        let file = match &self.job {
             Some(path) => JobFile::read(path, &context.global)?,
             None => JobFile::embedded(Template::Digits.job(), &context.global)?,
         };
@@ -57,107 +56,105 @@ impl Up {
         }
         let interrupt = Interrupt::listen().map_err(Failure::Signal)?;
         let base = base(&file)?;
-        let environment = training::environment(context, base.clone());
-        let clients = client_names(&file.job, &environment)?;
-        if clients.len() > MOST_NODES {
-            let clients = clients.len();
+        let environment = Environment {
+            interrupt: interrupt.flag(),
+            ..training::environment(context, base.clone())
+        };
+        let deployed = Deployed::new(file.job.clone(), environment)?;
+        if deployed.clients() as usize > MOST_NODES {
+            let clients = deployed.clients() as usize;
             return Err(UpError::TooMany { clients }.into());
         }
-        if file.job.simulation.seeds > 1 {
-            console.warn("up runs the first of the job's seeds alone");
-            file.job.simulation.seeds = 1;
-        }
-        file.job.deployment = everybody(&file.job, &clients);
-        let data = context.data_folder().map(absolute).transpose()?;
-        let origin = Origin {
-            base: &base,
-            data: data.as_deref(),
-        };
-        let place = Place::new(self.dir.as_deref())?;
-        let mut federation = Federation::start(place, &file.job, origin, &clients)?;
-        let Some(account) = federation.enrol(&interrupt)? else {
-            return Ok(interrupted(context, 0));
-        };
-        let remote = Remote::of(account)?;
-        let run = remote.submit(&submit::submission(&file)?)?.id;
-        let folder = RunFolder::create(&context.global.runs_dir, &file.job.name)?;
         let trial = Trial {
             context,
             interrupt,
-            federation,
-            remote,
-            run,
-            folder,
+            file,
+            base,
+            data: context.data_folder().map(absolute).transpose()?,
+            dir: self.dir.as_deref(),
         };
-        trial.finish(&file.job, &environment)
+        trial.run(deployed)
     }
 }
 
-/// A run that goes on, and where its files will go.
+/// What every seed's federation is made of.
 struct Trial<'a> {
     context: &'a Context,
     interrupt: Interrupt,
-    federation: Federation,
-    remote: Remote,
-    run: String,
-    folder: RunFolder,
+    file: JobFile,
+    base: PathBuf,
+    data: Option<PathBuf>,
+    dir: Option<&'a Path>,
 }
 
 impl Trial<'_> {
-    /// Shows the run, fetches its files, says what it came to.
-    fn finish(
-        mut self,
-        job: &Job,
-        environment: &commonweal_sim::Environment,
-    ) -> Result<Exit, Failure> {
-        let console = &self.context.console;
-        let mut progress = Progress::new(console, self.interrupt.clone());
+    /// Runs seed after seed, and says what they came to.
+    fn run(&self, mut deployed: Deployed) -> Result<Exit, Failure> {
+        let mut progress = Progress::new(&self.context.console, self.interrupt.clone());
+        let ending = loop {
+            let Some(seed) = deployed.next_seed()? else {
+                break deployed.finish(&mut progress)?;
+            };
+            let mut round = 0;
+            let driven = self.drive(&deployed, &seed, &mut progress, &mut round)?;
+            let is_whole = match driven {
+                Some(driven) => deployed.take(&seed, driven, &mut progress)?,
+                None => false,
+            };
+            if !is_whole {
+                break deployed.interrupted(round, &mut progress);
+            }
+        };
+        Ok(training::conclude(&self.context.console, progress, ending))
+    }
+
+    /// Drives one seed's rounds with a federation of its own, which has ended when this returns; none on Ctrl-C.
+    fn drive(
+        &self,
+        deployed: &Deployed,
+        seed: &DeployedSeed,
+        progress: &mut Progress<'_>,
+        round: &mut u64,
+    ) -> Result<Option<DrivenSeed>, Failure> {
+        let clients: Vec<ClientName> = seed.clients().collect();
+        let origin = Origin {
+            base: &self.base,
+            data: self.data.as_deref(),
+        };
+        let place = Place::new(self.dir.map(|dir| dir.join(seed.folder())).as_deref())?;
+        let mut federation = Federation::start(place, seed.job(), origin, &clients)?;
+        let Some(account) = federation.enrol(&self.interrupt)? else {
+            return Ok(None);
+        };
+        let remote = Remote::of(account)?;
+        let job = JobFile {
+            job: seed.job().clone(),
+            ..self.file.clone()
+        };
+        let run = remote.submit(&submit::submission(&job)?)?.id;
         let following = Following {
-            remote: &self.remote,
-            run: &self.run,
-            console,
+            remote: &remote,
+            run: &run,
+            console: &self.context.console,
             interrupt: &self.interrupt,
         };
-        let (federation, folder) = (&mut self.federation, &self.folder);
-        let mut rounds = 0;
         let watched = following.until_over(
-            &mut progress,
+            progress,
             || Ok(federation.check()?),
             |event| {
-                localise(event, folder);
-                if let Event::Round { round, .. } = event {
-                    rounds = *round;
+                if let Event::Round { round: done, .. } = &event {
+                    *round = *done;
                 }
+                deployed.event(seed, event)
             },
         )?;
         match watched {
-            Watched::Left => {
-                progress.event(&Event::Interrupted {
-                    round: rounds,
-                    folder: None,
-                });
-                drop(progress);
-                Ok(interrupted(self.context, rounds))
-            }
-            Watched::Over(RunState::Finished) => {
-                commonweal_sim::note_origin(folder, environment, job)?;
-                download::download(&self.remote, &self.run, folder.path())?;
-                let report = training::report(console, folder.path());
-                progress.conclude();
-                let summary = run_record::summary(folder)?.ok_or_else(|| Failure::Unfinished {
-                    run: folder.path().to_path_buf(),
-                })?;
-                training::print(console, &summary, Some(folder.path()), report.as_deref());
-                Ok(Exit::Success)
-            }
-            Watched::Over(state) => {
-                drop(progress);
-                Err(watch::ended(&self.remote, &self.run, state))
-            }
+            Watched::Left => Ok(None),
+            Watched::Over(RunState::Finished) => driven(&remote, &run).map(Some),
+            Watched::Over(state) => Err(watch::ended(&remote, &run, state)),
         }
     }
 }
-
 /// A directory with anything in it is an earlier trial's, or somebody else's.
 fn refuse_used(dir: &Path) -> Result<(), Failure> {
     match std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -168,30 +165,24 @@ fn refuse_used(dir: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Every client takes part, and every round waits for those that it drew: as in a simulation.
-fn everybody(job: &Job, clients: &[ClientName]) -> Deployment {
-    Deployment {
-        nodes: None,
-        require: [].into(),
-        clients: u32::try_from(clients.len()).unwrap_or(u32::MAX),
-        reproducible: true,
-        ..job.deployment.clone()
-    }
-}
-
-/// Puts this machine's paths into an event of the server's.
-fn localise(event: &mut Event, run: &RunFolder) {
-    match event {
-        Event::Started { folder, .. } => *folder = Some(run.path().to_path_buf()),
-        Event::Finished { model, .. } => *model = Some(run.model()),
-        _ => {}
-    }
-}
-
-fn interrupted(context: &Context, round: u64) -> Exit {
-    let text = format_args!("interrupted after round {round}; the processes have ended");
-    context.console.always(text);
-    Exit::Interrupted
+/// What a finished run came to.
+fn driven(remote: &Remote, run: &str) -> Result<DrivenSeed, Failure> {
+    let faulty = |name: &str, reason: String| Failure::Record {
+        path: Path::new(run).join(name),
+        reason,
+    };
+    let file = |name| {
+        let missing = || faulty(name, "the server does not have it".to_owned());
+        remote.file(run, name)?.ok_or_else(missing)
+    };
+    let summary = download::summary(remote, run)?;
+    let summary = summary.and_then(|summary| summary.seeds.into_iter().next());
+    let rounds = read_history(file("history.csv")?.as_slice());
+    Ok(DrivenSeed {
+        summary: summary.ok_or_else(|| faulty("summary.json", "it has no seed".to_owned()))?,
+        rounds: rounds.map_err(|error| faulty("history.csv", error.to_string()))?,
+        model: file("model.safetensors")?,
+    })
 }
 
 /// Folder that the job's relative paths start from, absolute.

@@ -56,7 +56,7 @@ pub(super) fn to_its_end(context: &Context, remote: &Remote, run: &str) -> Resul
         console,
         interrupt: &interrupt,
     };
-    let watched = following.until_over(&mut progress, || Ok(()), |_| {})?;
+    let watched = following.until_over(&mut progress, || Ok(()), Some)?;
     match watched {
         Watched::Left => {
             drop(progress);

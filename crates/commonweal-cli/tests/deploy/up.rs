@@ -1,5 +1,7 @@
 //! `up` is `simulate` with processes and sockets.
 
+use serde_json::Value;
+
 use crate::federation::{DIGITS, HEART, simulated, text};
 use crate::program::{Ended, Place, is_alive, names, signal, until};
 
@@ -77,6 +79,103 @@ fn up_says_what_simulate_says_and_leaves_a_run_folder_that_other_commands_read()
     ] {
         place.run(command).well();
     }
+}
+
+#[test]
+fn every_seed_and_baseline_of_a_job_ends_alike_with_sockets_and_without() {
+    let place = Place::holding("job.toml", HEART);
+    let overrides = [
+        "--json",
+        "--seeds",
+        "2",
+        "--set",
+        "simulation.baselines=[\"pooled\"]",
+    ];
+    let ended = |command| place.run(&[&[command, "job.toml"], &overrides[..]].concat());
+    let (simulated, up) = (ended("simulate").well(), ended("up").well());
+    assert_eq!(shape(&up), shape(&simulated));
+    let keys = |event: &Value| -> Vec<String> {
+        let object = event.as_object().unwrap();
+        object.keys().cloned().collect()
+    };
+    assert_eq!(keys(&up.last()), keys(&simulated.last()));
+    let record = |run: &str, file: &str| -> Value {
+        serde_json::from_str(&place.read(&format!("runs/{run}/{file}"))).unwrap()
+    };
+    let same = |file: &str, pointers: &[&str]| {
+        let (expected, found) = (record("hearts-1", file), record("hearts-2", file));
+        for pointer in pointers {
+            let value = expected.pointer(pointer);
+            assert!(value.is_some_and(|value| !value.is_null()), "{pointer}");
+            assert_eq!(found.pointer(pointer), value, "{file} {pointer}");
+        }
+    };
+    let whole = [
+        "/digest",
+        "/federated",
+        "/baselines/0/name",
+        "/baselines/0/metrics",
+        "/clients",
+        "/train_rows",
+        "/test_rows",
+        "/seeds/0/digest",
+        "/seeds/1/digest",
+        "/seeds/1/folder",
+        "/seeds/1/seed",
+    ];
+    same("summary.json", &whole);
+    same("seed-4/seed.json", &["/digest", "/metrics", "/rounds"]);
+    for file in ["clients.csv", "partition.csv", "seed-4/clients.csv"] {
+        let read = |run| place.read(&format!("runs/{run}/{file}"));
+        assert_eq!(read("hearts-2"), read("hearts-1"), "{file}");
+    }
+    let files = |folder: &str| -> Vec<String> {
+        let files = names(&place.path(folder)).into_iter();
+        files.filter(|name| name != "checkpoints").collect()
+    };
+    for folder in ["", "seed-4"] {
+        let path = |run| format!("runs/{run}/{folder}");
+        assert_eq!(files(&path("hearts-2")), files(&path("hearts-1")));
+    }
+}
+
+/// The events of a run, without those that only a simulation has or that depend on the clock.
+fn shape(ended: &Ended) -> Vec<(String, Value, Value)> {
+    let events = ended.events().into_iter();
+    let events = events.filter(|event| {
+        let name = text(&event["event"]);
+        !["checkpoint", "baseline_progress"].contains(&name.as_str())
+    });
+    events
+        .map(|event| {
+            let detail = match text(&event["event"]).as_str() {
+                "started" => event["train_rows"].clone(),
+                "seed" => event["index"].clone(),
+                "finished" => event["digest"].clone(),
+                "baseline" | "evaluated" => event["metrics"].clone(),
+                _ => Value::Null,
+            };
+            (text(&event["event"]), event["round"].clone(), detail)
+        })
+        .collect()
+}
+
+#[test]
+fn an_up_that_was_interrupted_in_its_second_seed_can_be_simulated_to_its_end() {
+    let place = Place::holding("job.toml", &HEART.replace("rounds = 4", "rounds = 60"));
+    let seeds = ["job.toml", "--seeds", "2"];
+    let simulated = place.run(&[&["simulate"], &seeds[..], &["--json"]].concat());
+    let simulated = simulated.well().last();
+    let mut up = place.start(&[&["up"], &seeds[..]].concat());
+    up.until("seed", |event| event["index"] == 2);
+    up.signal("INT");
+    let (events, code) = up.end();
+    assert_eq!(code, 130);
+    assert_eq!(events.last().unwrap()["folder"], "runs/hearts-2");
+    let resumed = place.run(&["resume", "runs/hearts-2", "--json"]).well();
+    let last = resumed.last();
+    assert_eq!(last["digest"], simulated["digest"]);
+    assert_eq!(last["loss"], simulated["loss"]);
 }
 
 #[test]
