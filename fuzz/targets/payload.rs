@@ -17,7 +17,7 @@ static FOLD: LazyLock<Fold> = LazyLock::new(|| {
         shared_len: 3,
         metrics: Arc::new(MetricSpec::loss()),
     };
-    Fold::train(Arc::new(pipeline), ModelVersion(1), Weight::MAX)
+    Fold::train(Arc::new(pipeline), ModelVersion(1), Weight::MAX, 1)
 });
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

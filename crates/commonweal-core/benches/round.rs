@@ -111,7 +111,7 @@ fn aggregation(clients: u32, len: usize) {
         metrics: Arc::new(MetricSpec::loss()),
     });
     let base = ModelVersion(0);
-    let fold = Fold::train(Arc::clone(&server), base, Weight::MAX);
+    let fold = Fold::train(Arc::clone(&server), base, Weight::MAX, 1);
     let seed = Seed::from(1);
     let batch = 4;
     let updates: Vec<Vec<f32>> = (0..batch)

@@ -7,6 +7,16 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+/// Numbers whose limbs can be summed.
+pub(crate) const MAX_NUMBERS: i64 = 1 << 31;
+
+/// The most numbers that one of `clients` clients may sum up, so that a client that lies about its own leaves room
+/// for those of the others: an equal share, and at least 2^20 of the 2^31, since clients differ in size.
+pub(crate) fn largest_share(clients: u32) -> i64 {
+    const LEAST: i64 = 1 << 20;
+    (MAX_NUMBERS / i64::from(clients.max(1))).max(LEAST)
+}
+
 /// Cuts a 64-bit number into a low limb in [0, 2^32) and a signed high limb.
 pub(crate) const fn split(value: i64) -> [i64; 2] {
     [value & 0xffff_ffff, value >> 32]

@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn reports_wait_for_company_and_their_memory_is_used_again() {
         let spec = Arc::new(MetricSpec::loss());
-        let fold = Fold::evaluate(Arc::clone(&spec), ModelVersion(0));
+        let fold = Fold::evaluate(Arc::clone(&spec), ModelVersion(0), 4);
         let mut part = Part::new(&fold, 3);
         let (_, payload) = measured(&spec);
         assert!(part.memory().is_empty());
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_refused_report_is_told_at_once_and_leaves_those_that_wait_alone() {
         let spec = Arc::new(MetricSpec::loss());
-        let fold = Fold::evaluate(Arc::clone(&spec), ModelVersion(0));
+        let fold = Fold::evaluate(Arc::clone(&spec), ModelVersion(0), 4);
         let mut part = Part::new(&fold, 3);
         let (sums, payload) = measured(&spec);
         let of_another_model = Payload::metrics(ModelVersion(7), &sums);

@@ -45,7 +45,7 @@ fn once() -> Option<Duration> {
         metrics: Arc::clone(&metrics),
     });
     let base = ModelVersion(0);
-    let fold = Fold::train(Arc::clone(&server), base, Weight::MAX);
+    let fold = Fold::train(Arc::clone(&server), base, Weight::MAX, 1);
     let values: Vec<f32> = (0..PARAMETERS)
         .map(|index| (index % 1000) as f32 / 1e4)
         .collect();

@@ -11,6 +11,7 @@ use crate::{
 };
 
 use super::Partial;
+use crate::wide::largest_share;
 
 /// How the reports of one task are verified and folded.
 ///
@@ -18,6 +19,8 @@ use super::Partial;
 #[derive(Debug, Clone)]
 pub struct Fold {
     base: ModelVersion,
+    /// The most examples or numbers of one report.
+    most: i64,
     kind: Kind,
 }
 
@@ -92,14 +95,16 @@ pub(crate) enum Held {
 }
 
 impl Fold {
-    /// For the updates of a round that started from `base`.
+    /// For the updates of a round of `clients` clients that started from `base`.
     pub fn train(
         pipeline: Arc<ServerPipeline>,
         base: ModelVersion,
         largest_weight: Weight,
+        clients: u32,
     ) -> Self {
         Self {
             base,
+            most: largest_share(clients),
             kind: Kind::Train {
                 pipeline,
                 largest_weight,
@@ -107,18 +112,20 @@ impl Fold {
         }
     }
 
-    /// For the metrics of the model `base`.
-    pub fn evaluate(metrics: Arc<MetricSpec>, base: ModelVersion) -> Self {
+    /// For the metrics of the model `base` at `clients` clients.
+    pub fn evaluate(metrics: Arc<MetricSpec>, base: ModelVersion, clients: u32) -> Self {
         Self {
             base,
+            most: largest_share(clients),
             kind: Kind::Evaluate(metrics),
         }
     }
 
-    /// For the sums of `prepare`.
-    pub fn prepare(spec: Arc<PrepareSpec>) -> Self {
+    /// For the sums of `prepare` at `clients` clients.
+    pub fn prepare(spec: Arc<PrepareSpec>, clients: u32) -> Self {
         Self {
             base: ModelVersion(0),
+            most: largest_share(clients),
             kind: Kind::Prepare(spec),
         }
     }
@@ -161,13 +168,13 @@ impl Fold {
     pub fn verify(&self, from: ClientIndex, payload: Payload) -> Result<Report, Refusal> {
         let sums = match (&self.kind, self.parse(&payload)?) {
             (Kind::Train { pipeline, .. }, Message::Update(update)) => {
-                Sums::Metrics(pipeline.verify(update)?)
+                Sums::Metrics(pipeline.verify(update)?.within(self.most)?)
             }
             (Kind::Evaluate(spec), Message::Metrics { sums, .. }) => {
-                Sums::Metrics(MetricSums::admit(spec, sums)?)
+                Sums::Metrics(MetricSums::admit(spec, sums)?.within(self.most)?)
             }
             (Kind::Prepare(spec), Message::Prepare { sums, .. }) => {
-                Sums::Prepare(PrepareSums::parse(spec, sums)?)
+                Sums::Prepare(PrepareSums::parse(spec, sums)?.within(spec, self.most)?)
             }
             (_, message) => {
                 let (expected, found) = (self.stage(), message.stage());

@@ -64,6 +64,12 @@ pub enum MetricError {
         /// Index of the first sum that is impossible.
         at: usize,
     },
+    /// More examples than one client may count.
+    #[error("one client counts at most {most} examples in a cohort of this size: make it smaller")]
+    Share {
+        /// The most.
+        most: u64,
+    },
     /// More than 2^31 examples.
     #[error("there are more than 2^31 examples")]
     TooMany,

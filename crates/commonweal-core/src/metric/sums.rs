@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::spec::{EXAMPLES, LOSS};
 use super::{MetricError, MetricSpec};
-use crate::wide::split;
+use crate::wide::{MAX_NUMBERS, split};
 
 /// Sums over examples under a [`MetricSpec`]. Each is a whole number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +41,6 @@ pub enum Outcome {
     },
 }
 
-/// Largest number of examples of which limbs can be summed.
-const MAX_EXAMPLES: i64 = 1 << 31;
-
 impl MetricSums {
     pub(super) fn zero(len: usize) -> Self {
         Self(vec![0; len])
@@ -71,12 +68,20 @@ impl MetricSums {
             });
         }
         let examples = values[EXAMPLES];
-        if !(0..=MAX_EXAMPLES).contains(&examples) {
+        if !(0..=MAX_NUMBERS).contains(&examples) {
             return Err(MetricError::Inconsistent { at: EXAMPLES });
         }
         match first_impossible(spec, &values, examples) {
             Some(at) => Err(MetricError::Inconsistent { at }),
             None => Ok(Self(values)),
+        }
+    }
+
+    /// Refuses sums over more than `most` examples.
+    pub(crate) fn within(self, most: i64) -> Result<Self, MetricError> {
+        match self.0[EXAMPLES] <= most {
+            true => Ok(self),
+            false => Err(MetricError::Share { most: most as u64 }),
         }
     }
 
@@ -89,7 +94,7 @@ impl MetricSums {
         spec: &MetricSpec,
         prediction: Prediction,
     ) -> Result<(), MetricError> {
-        if self.0[EXAMPLES] >= MAX_EXAMPLES {
+        if self.0[EXAMPLES] >= MAX_NUMBERS {
             return Err(MetricError::TooMany);
         }
         let loss = fixed(prediction.loss, "loss")?;
@@ -127,7 +132,7 @@ impl MetricSums {
                 expected: "measured by more than the loss",
             });
         }
-        if self.0[EXAMPLES] + i64::from(examples) > MAX_EXAMPLES {
+        if self.0[EXAMPLES] + i64::from(examples) > MAX_NUMBERS {
             return Err(MetricError::TooMany);
         }
         if examples == 0 {
@@ -151,7 +156,7 @@ impl MetricSums {
             });
         }
         // Every other sum is at most 2^32 an example, so none overflows if the examples do not.
-        if self.0[EXAMPLES] + other.0[EXAMPLES] > MAX_EXAMPLES {
+        if self.0[EXAMPLES] + other.0[EXAMPLES] > MAX_NUMBERS {
             return Err(MetricError::TooMany);
         }
         for (sum, other) in self.0.iter_mut().zip(&other.0) {

@@ -3,9 +3,11 @@
 use std::vec;
 use std::vec::Vec;
 
+use alloc::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{ClientIndex, Fold, ModelVersion, Payload};
 
 /// (label, predicted, score)
 type Example = (u32, u32, f64);
@@ -207,6 +209,30 @@ fn sums_that_no_predictions_give_are_refused() {
         found: 1,
     };
     assert_eq!(MetricSums::admit(&spec, vec![0]), Err(error));
+}
+
+#[test]
+fn a_client_that_claims_more_than_its_share_of_examples_is_refused_and_leaves_room_for_the_others()
+{
+    let spec = Arc::new(MetricSpec::loss());
+    let base = ModelVersion(3);
+    for (clients, share) in [(1, 1 << 31), (3, 715_827_882), (4096, 1 << 20)] {
+        let fold = Fold::evaluate(Arc::clone(&spec), base, clients);
+        let report = |examples| {
+            let claimed = MetricSums::admit(&spec, vec![examples, 0, 0]).unwrap();
+            Payload::metrics(base, &claimed)
+        };
+        let mut sum = fold.zero();
+        if clients > 1 {
+            let most = share as u64;
+            let refused = fold.accumulate(&mut sum, ClientIndex(0), report(share + 1));
+            assert_eq!(refused, Err(MetricError::Share { most }.into()));
+        }
+        for client in 0..clients.min(2) {
+            let taken = fold.accumulate(&mut sum, ClientIndex(client), report(share));
+            assert_eq!(taken, Ok(()), "{clients} clients");
+        }
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn mean() -> Rule {
 }
 
 fn fold(client: &ClientPipeline, rule: Rule) -> Fold {
-    Fold::train(server(client, rule), BASE, client.largest_weight)
+    Fold::train(server(client, rule), BASE, client.largest_weight, 4)
 }
 
 fn accumulate(fold: &Fold, reports: &[(u32, Payload)]) -> Accumulator {

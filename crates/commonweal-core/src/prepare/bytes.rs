@@ -4,9 +4,10 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::sums::{Column, Moments, PrepareSums, name};
+use super::sums::{Column, Moments, PrepareSums, many_levels, name};
 use super::{PrepareError, PrepareSpec, Statistic};
 use crate::reader::{Reader, Truncated};
+use crate::wide::MAX_NUMBERS;
 
 impl From<Truncated> for PrepareError {
     fn from(truncated: Truncated) -> Self {
@@ -91,7 +92,7 @@ fn moments(reader: &mut Reader<'_>) -> Result<Moments, PrepareError> {
 impl Moments {
     /// Whether `count` numbers could have given the limbs, which then cannot overflow when merged.
     fn is_possible(&self) -> bool {
-        (0..=1 << 31).contains(&self.count) && {
+        (0..=MAX_NUMBERS).contains(&self.count) && {
             let largest = self.count * 0xffff_ffff;
             self.sum
                 .iter()
@@ -108,9 +109,7 @@ fn levels(
 ) -> Result<BTreeMap<String, i64>, PrepareError> {
     let count = reader.u32()?;
     if count as usize > PrepareSpec::MAX_LEVELS {
-        return Err(PrepareError::ManyLevels {
-            column: name(spec, index),
-        });
+        return Err(many_levels(spec, index, PrepareSpec::MAX_LEVELS));
     }
     let mut levels = BTreeMap::new();
     for _ in 0..count {
@@ -194,6 +193,21 @@ mod tests {
             column: "age".into(),
         };
         assert_eq!(PrepareSums::parse(&spec(), &lying), Err(error));
+    }
+
+    #[test]
+    fn a_client_that_claims_more_than_its_share_of_numbers_is_refused() {
+        let mut sums = PrepareSums::of_client(&spec(), 2);
+        let Column::Moments(moments) = &mut sums.columns[0] else {
+            panic!("age has moments")
+        };
+        moments.count = 100;
+        assert_eq!(sums.clone().within(&spec(), 100), Ok(sums.clone()));
+        let error = PrepareError::Share {
+            column: "age".into(),
+            most: 99,
+        };
+        assert_eq!(sums.within(&spec(), 99), Err(error));
     }
 
     #[test]

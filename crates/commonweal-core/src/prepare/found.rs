@@ -154,7 +154,7 @@ impl Prepared {
 
 #[cfg(test)]
 mod tests {
-    use std::vec;
+    use std::{format, vec};
 
     use proptest::prelude::*;
 
@@ -206,6 +206,28 @@ mod tests {
         assert_eq!(moments(&all), (3, 3.0, libm::sqrt(14.0 / 3.0)));
         let levels = vec![("f".into(), 2), ("m".into(), 1)];
         assert_eq!(found.column("sex"), Some(&Found::Levels(levels)));
+    }
+
+    #[test]
+    fn levels_that_one_client_makes_up_leave_room_for_those_of_the_others() {
+        let levels = |prefix: &str| {
+            let mut sums = PrepareSums::of_client(&spec(), 1);
+            for level in 0..PrepareSpec::MAX_LEVELS {
+                let level = format!("{prefix}{level}");
+                sums.observe_level(&spec(), 1, &level).unwrap();
+            }
+            sums
+        };
+        let mut all = levels("made up ");
+        all.merge(&spec(), &levels("honest ")).unwrap();
+        let whole = all.clone();
+        let other = sums(&[1.0], &["f", "m"]);
+        let error = PrepareError::ManyLevels {
+            column: "sex".into(),
+            most: PrepareSpec::MAX_LEVELS_TOGETHER,
+        };
+        assert_eq!(all.merge(&spec(), &other), Err(error));
+        assert_eq!(all, whole, "nothing of a refused merge is added");
     }
 
     #[test]

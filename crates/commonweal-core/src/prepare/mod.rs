@@ -61,12 +61,13 @@ pub enum PrepareError {
     },
     /// Too many distinct levels.
     #[error(
-        "column {column:?} has more than {} levels: if it holds numbers, declare it numeric",
-        PrepareSpec::MAX_LEVELS
+        "column {column:?} has more than {most} levels: if it holds numbers, declare it numeric"
     )]
     ManyLevels {
         /// The column.
         column: String,
+        /// The most, of one client or of all.
+        most: usize,
     },
     /// Another statistic than the column's.
     #[error("column {column:?} is summed up by another statistic")]
@@ -81,6 +82,14 @@ pub enum PrepareError {
         columns: usize,
         /// The index asked for.
         index: usize,
+    },
+    /// More values in a column than one client may sum up.
+    #[error("column {column:?} has more than {most} values, the most of one client among so many")]
+    Share {
+        /// The column.
+        column: String,
+        /// The most.
+        most: u64,
     },
     /// More than 2^31 values in a column.
     #[error("column {column:?} has more than 2^31 values")]
@@ -109,8 +118,11 @@ pub enum PrepareError {
 }
 
 impl PrepareSpec {
-    /// Most distinct levels of a column.
+    /// Most distinct levels of a column at one client.
     pub const MAX_LEVELS: usize = 65_536;
+
+    /// Most distinct levels of a column at all clients: room for one that makes levels up, besides those of the others.
+    pub const MAX_LEVELS_TOGETHER: usize = 2 * Self::MAX_LEVELS;
 
     /// Longest level, in bytes of UTF-8.
     pub const MAX_LEVEL_BYTES: usize = 255;

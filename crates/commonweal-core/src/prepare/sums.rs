@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{PrepareError, PrepareSpec, Statistic};
+use crate::wide::MAX_NUMBERS;
 
 /// Sums of the columns of a [`PrepareSpec`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +33,6 @@ pub(super) struct Moments {
     /// Units of 2^-128.
     pub(super) squares: [i64; 8],
 }
-
-/// Largest number of values of which limbs can be summed.
-const MAX_VALUES: i64 = 1 << 31;
 
 impl PrepareSums {
     /// Sums over nobody.
@@ -90,7 +88,7 @@ impl PrepareSums {
                         column: name(spec, index),
                     });
                 }
-                if moments.count >= MAX_VALUES {
+                if moments.count >= MAX_NUMBERS {
                     return Err(PrepareError::TooMany {
                         column: name(spec, index),
                     });
@@ -132,41 +130,80 @@ impl PrepareSums {
                 column: name(spec, index),
             }),
             Some(Column::Levels(levels)) => {
-                add_level(levels, level, times.into()).map_err(|error| error(name(spec, index)))
+                if level.len() > PrepareSpec::MAX_LEVEL_BYTES {
+                    return Err(PrepareError::LongLevel {
+                        column: name(spec, index),
+                    });
+                }
+                if levels.len() >= PrepareSpec::MAX_LEVELS && !levels.contains_key(level) {
+                    return Err(many_levels(spec, index, PrepareSpec::MAX_LEVELS));
+                }
+                add_level(levels, level, times.into());
+                Ok(())
             }
         }
     }
 
-    /// Adds the clients of `other`. After an error the sums are not to be used.
+    /// Adds the clients of `other`. On an error nothing was added.
     ///
     /// # Errors
     /// Sums of another spec, or too many levels or values together.
     pub fn merge(&mut self, spec: &PrepareSpec, other: &Self) -> Result<(), PrepareError> {
-        if other.columns.len() != self.columns.len() {
-            return Err(PrepareError::OtherColumns);
-        }
-        for (index, (column, other)) in self.columns.iter_mut().zip(&other.columns).enumerate() {
-            match (column, other) {
-                (Column::Moments(moments), Column::Moments(other)) => {
-                    if moments.count + other.count > MAX_VALUES {
-                        return Err(PrepareError::TooMany {
-                            column: name(spec, index),
-                        });
-                    }
-                    moments.merge(other);
-                }
+        self.can_merge(spec, other)?;
+        for pair in self.columns.iter_mut().zip(&other.columns) {
+            match pair {
+                (Column::Moments(moments), Column::Moments(other)) => moments.merge(other),
                 (Column::Levels(levels), Column::Levels(other)) => {
                     for (level, &count) in other {
-                        add_level(levels, level, count)
-                            .map_err(|error| error(name(spec, index)))?;
+                        add_level(levels, level, count);
                     }
                 }
-                _ => return Err(PrepareError::OtherColumns),
+                // Unequal columns cannot be merged.
+                _ => {}
             }
         }
         self.clients += other.clients;
         self.rows += other.rows;
         Ok(())
+    }
+
+    fn can_merge(&self, spec: &PrepareSpec, other: &Self) -> Result<(), PrepareError> {
+        if other.columns.len() != self.columns.len() {
+            return Err(PrepareError::OtherColumns);
+        }
+        for (index, pair) in self.columns.iter().zip(&other.columns).enumerate() {
+            match pair {
+                (Column::Moments(moments), Column::Moments(other)) => {
+                    if moments.count + other.count > MAX_NUMBERS {
+                        return Err(PrepareError::TooMany {
+                            column: name(spec, index),
+                        });
+                    }
+                }
+                (Column::Levels(levels), Column::Levels(other)) => {
+                    let is_new = |level: &&String| !levels.contains_key(*level);
+                    let together = levels.len() + other.keys().filter(is_new).count();
+                    if together > PrepareSpec::MAX_LEVELS_TOGETHER {
+                        return Err(many_levels(spec, index, PrepareSpec::MAX_LEVELS_TOGETHER));
+                    }
+                }
+                _ => return Err(PrepareError::OtherColumns),
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses sums over more than `most` numbers in a column.
+    pub(crate) fn within(self, spec: &PrepareSpec, most: i64) -> Result<Self, PrepareError> {
+        let is_above =
+            |column: &Column| matches!(column, Column::Moments(moments) if moments.count > most);
+        match self.columns.iter().position(is_above) {
+            None => Ok(self),
+            Some(index) => Err(PrepareError::Share {
+                column: name(spec, index),
+                most: most as u64,
+            }),
+        }
     }
 }
 
@@ -184,23 +221,18 @@ fn no_such_column(spec: &PrepareSpec, index: usize) -> PrepareError {
     }
 }
 
-fn add_level(
-    levels: &mut BTreeMap<String, i64>,
-    level: &str,
-    count: i64,
-) -> Result<(), fn(String) -> PrepareError> {
-    if level.len() > PrepareSpec::MAX_LEVEL_BYTES {
-        return Err(|column| PrepareError::LongLevel { column });
+pub(super) fn many_levels(spec: &PrepareSpec, index: usize, most: usize) -> PrepareError {
+    PrepareError::ManyLevels {
+        column: name(spec, index),
+        most,
     }
-    if let Some(sum) = levels.get_mut(level) {
-        *sum = sum.saturating_add(count);
-        return Ok(());
+}
+
+fn add_level(levels: &mut BTreeMap<String, i64>, level: &str, count: i64) {
+    match levels.get_mut(level) {
+        Some(sum) => *sum = sum.saturating_add(count),
+        None => drop(levels.insert(level.into(), count)),
     }
-    if levels.len() >= PrepareSpec::MAX_LEVELS {
-        return Err(|column| PrepareError::ManyLevels { column });
-    }
-    levels.insert(level.into(), count);
-    Ok(())
 }
 
 impl Moments {

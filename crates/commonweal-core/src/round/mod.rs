@@ -158,6 +158,14 @@ impl Committed {
     pub fn counted(&self) -> &[ClientIndex] {
         &self.counted
     }
+
+    /// The same round where its sums turn out not to go together.
+    pub fn into_abandoned(self) -> Abandoned {
+        Abandoned {
+            task: self.task,
+            reason: AbandonReason::TooLarge,
+        }
+    }
 }
 
 /// A round that changes nothing, and why.
@@ -198,6 +206,9 @@ pub enum AbandonReason {
         /// Reports folded.
         found: u32,
     },
+    /// The reports were folded, but into sums that are too large together.
+    #[error("the reports count more than a sum can hold")]
+    TooLarge,
     /// The session could not keep its promise.
     #[error("the protocol of the round broke off")]
     Session,

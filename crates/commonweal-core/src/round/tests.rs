@@ -37,7 +37,7 @@ fn spec(cohort: Cohort, minimum: u32) -> RoundSpec {
         manifest: Digest::of(b"job"),
         prepared: Some(Digest::of(b"found")),
         kind: TaskKind::Evaluate(Arc::new(plan)),
-        fold: Arc::new(Fold::evaluate(metrics, ModelVersion(3))),
+        fold: Arc::new(Fold::evaluate(metrics, ModelVersion(3), 100)),
         base: ModelVersion(3),
         seed: Seed::from(1),
         population: Population::numbered(100).unwrap(),

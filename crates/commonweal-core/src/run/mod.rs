@@ -132,12 +132,14 @@ impl Run {
         let cohort = strategy.selector.select(population, round, randomness);
         let mut plan = strategy.plan_of(round, self.spec.rounds);
         // Nobody is added beyond those invited, so their sum of weights stays exact.
-        let largest_weight = Weight::largest_for(cohort.invited.len() as u32);
+        let clients = cohort.invited.len() as u32;
+        let largest_weight = Weight::largest_for(clients);
         plan.pipeline.largest_weight = plan.pipeline.largest_weight.min(largest_weight);
         let fold = Fold::train(
             self.pipeline(&plan),
             self.state.version,
             plan.pipeline.largest_weight,
+            clients,
         );
         let kind = TaskKind::Train(Arc::new(plan));
         self.open(Stage::Train, kind, fold, population, cohort, entropy, now)
@@ -151,7 +153,7 @@ impl Run {
         };
         let randomness = Randomness::Public(self.spec.seed.clone());
         let cohort = All.select(population, self.state.round, randomness);
-        let fold = Fold::evaluate(metrics, self.state.version);
+        let fold = Fold::evaluate(metrics, self.state.version, population.clients());
         let kind = TaskKind::Evaluate(Arc::new(plan));
         self.open(
             Stage::Evaluate,

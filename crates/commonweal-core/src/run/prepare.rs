@@ -19,7 +19,7 @@ pub fn open_prepare(
     entropy: Entropy,
     now: Time,
 ) -> Round {
-    let fold = Arc::new(Fold::prepare(Arc::clone(&spec)));
+    let fold = Arc::new(Fold::prepare(Arc::clone(&spec), population.clients()));
     let session = Box::new(PlainReporting::new(Arc::clone(&fold)));
     let seed = Seed::from(0);
     let cohort = All.select(population, 0, Randomness::Public(seed.clone()));

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use commonweal_core::{Accumulator, AggregateError, ClientIndex, Fold, Payload, Refusal};
+use commonweal_core::{Accumulator, AggregateError, ClientIndex, Fold, Payload, Refusal, Stage};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -16,16 +16,10 @@ pub(super) struct Folding {
     idle: Mutex<Vec<Accumulator>>,
 }
 
-/// Why a round has no sum: a fault of this program, after which the round starts afresh.
+/// A worker panicked, and its part of the sum is lost: a fault of this program, after which the round starts afresh.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FoldingError {
-    /// A worker panicked, and its part of the sum is lost.
-    #[error("a worker that folds reports has crashed; please report this")]
-    Lost,
-    /// The sums do not go together.
-    #[error(transparent)]
-    Aggregate(#[from] AggregateError),
-}
+#[error("a worker that folds reports has crashed; please report this")]
+pub(super) struct Lost;
 
 impl Folding {
     /// Largest update, in values, of which several sums are kept: of a larger one, each costs too much memory.
@@ -33,9 +27,11 @@ impl Folding {
 
     /// For reports of `values` values, on at most `workers` threads at a time.
     pub(super) fn new(fold: Arc<Fold>, values: usize, workers: usize) -> Self {
-        let workers = match values <= Self::SMALL {
-            true => workers.max(1),
-            false => 1,
+        let workers = match fold.stage() {
+            // Whether the levels of two sums go together shows only when they are merged.
+            Stage::Prepare => 1,
+            _ if values > Self::SMALL => 1,
+            _ => workers.max(1),
         };
         Self {
             fold,
@@ -47,17 +43,13 @@ impl Folding {
     /// Verifies the report and adds it: from the payload's own bytes, which are given up as soon as that is done.
     ///
     /// # Errors
-    /// [`FoldingError::Lost`]; within, why nothing of the report was added.
+    /// [`Lost`]; within, why nothing of the report was added.
     pub(super) async fn fold(
         self: &Arc<Self>,
         from: ClientIndex,
         payload: Payload,
-    ) -> Result<Result<(), Refusal>, FoldingError> {
-        let permit = self
-            .permits
-            .acquire()
-            .await
-            .map_err(|_| FoldingError::Lost)?;
+    ) -> Result<Result<(), Refusal>, Lost> {
+        let permit = self.permits.acquire().await.map_err(|_| Lost)?;
         let own = Arc::clone(self);
         let folded = spawn_blocking(move || {
             let idle = own
@@ -73,23 +65,30 @@ impl Folding {
                 .push(sum);
             folded
         });
-        let folded = folded.await.map_err(|_| FoldingError::Lost);
+        let folded = folded.await.map_err(|_| Lost);
         drop(permit);
         folded
     }
 
-    /// The whole sum. Costs a pass over each sum but the first: call it where threads may block.
+    /// Makes one sum of those of all workers. Costs a pass over each but the first: call it where threads may block.
     ///
     /// # Errors
-    /// [`FoldingError::Aggregate`].
-    pub(super) fn finish(&self) -> Result<Accumulator, FoldingError> {
-        let mut sums =
-            std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut whole = sums.pop().unwrap_or_else(|| self.fold.zero());
+    /// They are too large together. Reports whose folds bound them, in cohorts of up to 2,048, never are.
+    pub(super) fn join(&self) -> Result<(), AggregateError> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = std::mem::take(&mut *idle).into_iter();
+        let mut whole = sums.next().unwrap_or_else(|| self.fold.zero());
         for sum in sums {
             self.fold.merge(&mut whole, sum)?;
         }
-        Ok(whole)
+        idle.push(whole);
+        Ok(())
+    }
+
+    /// The sum that [`Self::join`] made; of nobody if it made none.
+    pub(super) fn take(&self) -> Accumulator {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.pop().unwrap_or_else(|| self.fold.zero())
     }
 }
 
@@ -103,7 +102,7 @@ mod tests {
     async fn sums_of_several_workers_are_one_sum_and_a_refused_report_is_not_in_it() {
         let spec = Arc::new(MetricSpec::loss());
         let base = ModelVersion(1);
-        let fold = Arc::new(Fold::evaluate(Arc::clone(&spec), base));
+        let fold = Arc::new(Fold::evaluate(Arc::clone(&spec), base, 11));
         let folding = Arc::new(Folding::new(Arc::clone(&fold), 3, 2));
         let report = || Payload::metrics(base, &spec.zero());
         let other = Payload::metrics(ModelVersion(2), &spec.zero());
@@ -116,6 +115,7 @@ mod tests {
         }
         let refused = folding.fold(ClientIndex(11), other).await.unwrap();
         assert!(matches!(refused, Err(Refusal::WrongBase { .. })));
-        assert_eq!(folding.finish().unwrap().clients(), 10);
+        folding.join().unwrap();
+        assert_eq!(folding.take().clients(), 10);
     }
 }

@@ -69,7 +69,7 @@ pub(super) enum Message {
     Folded {
         accumulator: String,
         client: ClientIndex,
-        folded: Result<Result<(), commonweal_core::Refusal>, super::folding::FoldingError>,
+        folded: Result<Result<(), commonweal_core::Refusal>, super::folding::Lost>,
     },
     Explain {
         answer: oneshot::Sender<Explanation>,

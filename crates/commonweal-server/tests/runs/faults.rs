@@ -70,6 +70,46 @@ async fn forged_reports_are_refused_by_a_code_and_the_round_goes_on_without_them
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_claims_so_much_that_no_other_fits_beside_it_is_refused_and_ends_no_run() {
+    /// Writes 2^31 where the report has its examples, or the numbers of its first column.
+    fn claim(bytes: &mut [u8]) {
+        let at = match &bytes[..4] {
+            b"CWu1" => 24,
+            b"CWm1" => 16,
+            _ => 28,
+        };
+        bytes[at..at + 8].copy_from_slice(&(1_u64 << 31).to_le_bytes());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 2\n[deployment]\nclients = 3\n");
+    let mut visitors = visitors(&job, &["a", "b", "c"]);
+    visitors[2] = visitors[2]
+        .clone()
+        .that(|task| match (task.stage, task.round) {
+            // It would rest after three failures in a row.
+            (Stage::Train, 2) => Deed::Work,
+            _ => Deed::Forge(|bytes| claim(bytes)),
+        });
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    world.visit(&visitors);
+    world.submit(&job).await;
+    world.expect_finished("tiny-1").await;
+    let log = world.log("tiny-1").await;
+    for told in [
+        "prepare-0: c: column \"a\" has more than 715827882 values",
+        "train-1: c: one client counts at most 715827882 examples",
+        "evaluate-2: c: one client counts at most 715827882 examples",
+    ] {
+        assert!(log.contains(told), "{log}");
+    }
+    assert!(refusals(&visitors[2]).contains(&RefusalCode::Report));
+    for honest in &visitors[..2] {
+        assert_eq!(refusals(honest), []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_counts_once_however_often_it_is_sent() {
     let (_folder, _world, visitors) = with_faulty(|| Deed::Twice).await;
     let codes = refusals(&visitors[2]);

@@ -179,7 +179,7 @@ mod tests {
             shared_len: 10,
             metrics: metrics(),
         });
-        let fold = Fold::train(server, ModelVersion(2), Weight::MAX);
+        let fold = Fold::train(server, ModelVersion(2), Weight::MAX, 1);
         let payload = Payload::from(report.bytes.clone());
         assert!(fold.verify(ClientIndex(0), payload).is_ok());
         assert_eq!(report.digest, Digest::of(&report.bytes));

@@ -84,7 +84,7 @@ impl Actor {
             }
             RoundEnd::Committed(committed) => {
                 let now = self.now();
-                let sums = driven.folding.finish().map_err(fault)?;
+                let sums = driven.folding.take();
                 let run = sole(&mut track.run)?;
                 let outcome = run.commit_evaluation(committed, &sums, now);
                 let outcome = outcome.map_err(fault)?;
@@ -124,8 +124,7 @@ impl Actor {
         let (now, entropy) = (self.now(), self.draw());
         let folding = Arc::clone(&driven.folding);
         let stepped = spawn_blocking(move || {
-            let sum = folding.finish().map_err(fault)?;
-            let outcome = sole(&mut run)?.commit(&committed, sum, entropy, now);
+            let outcome = sole(&mut run)?.commit(&committed, folding.take(), entropy, now);
             Ok((run, outcome.map_err(fault)?))
         });
         let crashed = |_| Stop::Failed("the thread that changed the model crashed".to_owned());

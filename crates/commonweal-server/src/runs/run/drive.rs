@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use commonweal_core::{ClientIndex, ClientName, Digest, Payload, Round, Step, TaskId};
+use commonweal_core::{ClientIndex, ClientName, Committed, Digest, Payload, Round, Step, TaskId};
 use commonweal_wire::proto::{self, Cancel, FailureCode, Work, instruction};
 use commonweal_wire::{remaining_ms, task_id, task_of};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use super::{Actor, Input, Stop};
 use crate::exchange::NodeEvent;
-use crate::runs::folding::Folding;
+use crate::runs::folding::{Folding, Lost};
 use crate::runs::message::{Expected, Message, Refused, Reported};
 use crate::runs::rounds::{Effect, Failing, Limits, OpenRound, RoundEnd, Stand, Tally};
 use crate::runs::turns::Bell;
@@ -37,6 +38,7 @@ pub(super) struct Driven {
     pub(super) task: TaskId,
     pub(super) end: RoundEnd,
     pub(super) tally: Tally,
+    /// Of one sum, if the round committed.
     pub(super) folding: Arc<Folding>,
 }
 
@@ -79,12 +81,33 @@ impl Actor {
             }
         }
         let (task, folding) = (desk.open.task(), desk.folding);
-        Ok(desk.open.into_end().map(|(end, tally)| Driven {
+        let Some((end, tally)) = desk.open.into_end() else {
+            return Ok(None);
+        };
+        let end = match end {
+            RoundEnd::Committed(committed) => self.join(committed, &folding).await?,
+            RoundEnd::Abandoned(abandoned) => RoundEnd::Abandoned(abandoned),
+        };
+        Ok(Some(Driven {
             task,
             end,
             tally,
             folding,
         }))
+    }
+
+    /// Makes one sum of a round's reports. What its nodes say cannot end the run: a round without a sum is abandoned.
+    async fn join(&self, committed: Committed, folding: &Arc<Folding>) -> Result<RoundEnd, Stop> {
+        let folding = Arc::clone(folding);
+        let joined = spawn_blocking(move || folding.join()).await;
+        let crashed = |_| Stop::Failed("the thread that merged sums crashed".to_owned());
+        Ok(match joined.map_err(crashed)? {
+            Ok(()) => RoundEnd::Committed(committed),
+            Err(error) => {
+                tracing::warn!(run = %self.record.id, task = %committed.task(), %error, "a round has no sum");
+                RoundEnd::Abandoned(committed.into_abandoned())
+            }
+        })
     }
 
     fn desk(&self, round: Round, terms: Terms) -> Result<Desk, Stop> {
@@ -341,7 +364,7 @@ impl Actor {
         &self,
         desk: &mut Desk,
         client: ClientIndex,
-        folded: Result<Result<(), commonweal_core::Refusal>, crate::runs::folding::FoldingError>,
+        folded: Result<Result<(), commonweal_core::Refusal>, Lost>,
     ) {
         let answer = desk.answers.remove(&client);
         let (said, of_round) = match folded {

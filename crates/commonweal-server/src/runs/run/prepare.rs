@@ -127,10 +127,7 @@ impl Actor {
                     continue;
                 }
             };
-            let sums = driven
-                .folding
-                .finish()
-                .map_err(|error| Stop::Failed(error.to_string()))?;
+            let sums = driven.folding.take();
             let nobody = || PrepareSums::zero(&spec);
             let sums = sums.prepare().cloned().unwrap_or_else(nobody);
             let prepared = sums.finish(&spec, self.manifest.digest());
