@@ -85,9 +85,9 @@ impl From<PollError> for Refused {
 impl From<UploadError> for Refused {
     fn from(error: UploadError) -> Self {
         let code = match error {
-            UploadError::Folding => RefusalCode::Unavailable,
+            // What became of the report is known only once the other connection is done: the node asks again.
+            UploadError::Folding | UploadError::Lost(Loss::Superseded) => RefusalCode::Unavailable,
             UploadError::Lost(Loss::Slow) => RefusalCode::SlotLost,
-            UploadError::Lost(Loss::Superseded) => RefusalCode::TakenOver,
             UploadError::Lost(Loss::Over) => RefusalCode::Late,
             UploadError::TooLong { .. } => RefusalCode::Malformed,
             UploadError::TooShort { .. } => RefusalCode::Offset,

@@ -333,7 +333,14 @@ impl Staging {
         self.slots.get_mut(key).filter(|slot| slot.ticket == ticket)
     }
 
+    /// Of one report, the newest connection alone waits, in the place of the one before: that one is most likely dead.
     fn wait(&mut self, entrant: Waiting) {
+        let mut queued = self.waiting.iter_mut().chain(&mut self.patient);
+        if let Some(place) = queued.find(|waiting| waiting.key == entrant.key) {
+            let older = std::mem::replace(place, entrant);
+            let lost = Effect::Lost(older.ticket, Loss::Superseded);
+            return self.effects.push_back(lost);
+        }
         match self.slow.contains(&entrant.key) {
             true => self.patient.push_back(entrant),
             false => self.waiting.push_back(entrant),
@@ -399,12 +406,6 @@ impl Staging {
             let Some(first) = queue.pop_front_if(fits) else {
                 return;
             };
-            if self.slots.contains_key(&first.key) {
-                // Two connections waited with the same report, and the other was first.
-                self.effects
-                    .push_back(Effect::Lost(first.ticket, Loss::Superseded));
-                continue;
-            }
             self.held_bytes += first.length;
             self.effects
                 .push_back(Effect::Granted(first.ticket, Partial::default()));

@@ -121,6 +121,23 @@ fn a_second_connection_takes_over_what_the_first_has_sent() {
 }
 
 #[test]
+fn a_second_connection_takes_the_place_of_the_first_in_the_queue() {
+    let mut staging = Staging::new(100);
+    let before = enter(&mut staging, "before", 100, 0);
+    let dead = enter(&mut staging, "a", 100, 0);
+    let behind = enter(&mut staging, "behind", 100, 0);
+    granted(&mut staging);
+    let again = enter(&mut staging, "a", 100, 0);
+    assert_eq!(lost(&mut staging), [(dead, Loss::Superseded)]);
+    // The dead connection is noticed late.
+    staging.leave(&key("a"), dead, 0);
+    staging.release(&key("before"), before, 0);
+    assert_eq!(granted(&mut staging), [(again, 0)]);
+    staging.release(&key("a"), again, 0);
+    assert_eq!(granted(&mut staging), [(behind, 0)]);
+}
+
+#[test]
 fn a_slow_slot_is_taken_back_only_while_others_wait() {
     let mut staging = Staging::new(100 * MB);
     let slow = enter(&mut staging, "slow", 100 * MB, 0);
@@ -259,6 +276,9 @@ proptest! {
             let held: u64 = staging.slots.values().map(|slot| slot.length).sum();
             prop_assert_eq!(held, staging.held_bytes());
             prop_assert!(held <= 100 || staging.slots.len() == 1);
+            let mut keys: HashSet<_> = staging.slots.keys().collect();
+            let queued = staging.waiting.iter().chain(&staging.patient);
+            prop_assert!(queued.map(|waiting| &waiting.key).all(|key| keys.insert(key)));
             if let Some(first) = staging.waiting.front().or(staging.patient.front()) {
                 prop_assert!(held > 0 && first.length > 100u64.saturating_sub(held));
             }

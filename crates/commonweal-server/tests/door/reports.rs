@@ -169,6 +169,22 @@ async fn a_slow_upload_makes_room_for_another_and_comes_again() {
 }
 
 #[tokio::test]
+async fn of_two_connections_with_one_report_the_older_is_told_to_come_again() {
+    let house = House::open().await;
+    let a = house.enrol(1).await;
+    let works = house.begin_round(&[&a], LARGE).await;
+    let (work, payload) = (&works[0], works[0].report(parameters(LARGE)));
+    let mut older = begin(&a, work, &payload, 10_000).await;
+    while state(&a, work).await.offset == 0 {}
+    let (older, newer) = tokio::join!(reply(&mut older), put(&a, work, &payload, 0));
+    // A node would drop its report at a code that does not pass.
+    assert_eq!(older.refusal(), RefusalCode::Unavailable);
+    assert_eq!(newer.refusal(), RefusalCode::Offset);
+    let offset = usize::try_from(newer.refused().offset).unwrap();
+    assert_eq!(put(&a, work, &payload, offset).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_model_is_there_for_those_who_train_it() {
     let house = House::open().await;
     let a = house.enrol(1).await;
