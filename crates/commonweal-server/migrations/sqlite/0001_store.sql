@@ -41,7 +41,7 @@ CREATE TABLE runs (
     submitter       TEXT NOT NULL,
     state           TEXT NOT NULL,              -- waiting, preparing, running, finished, failed, cancelled
     reason          TEXT,
-    schema          TEXT,                       -- canonical JSON, as the first node that agreed stated it
+    schema          TEXT,                       -- canonical JSON, as most nodes that agreed stated it
     prepared        BLOB,                       -- digest of what prepare found
     submitted_at_ms INTEGER NOT NULL,
     ended_at_ms     INTEGER,
@@ -54,6 +54,7 @@ CREATE TABLE verdicts (
     run    TEXT NOT NULL REFERENCES runs (id),
     node   TEXT NOT NULL,
     kind   TEXT NOT NULL,                       -- approved, denied, unfit
+    schema TEXT,                                -- of an approval, canonical JSON
     reason TEXT,                                -- of a denial
     code   INTEGER,                             -- of unfitness, as the protocol numbers it
     place  TEXT,                                -- the column's name

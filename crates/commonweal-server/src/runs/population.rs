@@ -1,12 +1,15 @@
 //! Which nodes a run is for, what they have said to it, and whether enough are left.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use commonweal_core::ClientName;
 use commonweal_core::job::{BUILT_IN_TRAINER, Job};
+use commonweal_data::DataSchema;
 use commonweal_wire::proto::{Statement, UnfitCode};
 
-use crate::store::VerdictKind;
+use crate::store::{Verdict, VerdictKind};
 
 /// The nodes that a run could have, by name.
 #[derive(Debug, Default)]
@@ -18,7 +21,7 @@ pub(super) struct Candidate {
     /// What the job asks for and the node does not state; it is then not asked.
     pub(super) unmet: Option<String>,
     /// What it said.
-    pub(super) verdict: Option<VerdictKind>,
+    pub(super) verdict: Option<Verdict>,
     /// Whether it was revoked or left.
     pub(super) is_gone: bool,
 }
@@ -50,8 +53,15 @@ impl Candidates {
     }
 
     /// Notes what a node said.
-    pub(super) fn said(&mut self, node: &ClientName, verdict: VerdictKind) {
-        let candidate = self.0.entry(node.clone()).or_insert_with(Candidate::new);
+    pub(super) fn said(&mut self, mut verdict: Verdict) {
+        if let VerdictKind::Approved { schema } = &mut verdict.kind {
+            let mut known = self.0.values().filter_map(Candidate::stated);
+            if let Some(same) = known.find(|known| *known == schema) {
+                *schema = Arc::clone(same);
+            }
+        }
+        let node = verdict.node.clone();
+        let candidate = self.0.entry(node).or_insert_with(Candidate::new);
         candidate.verdict = Some(verdict);
     }
 
@@ -78,19 +88,95 @@ impl Candidates {
             .map(|(node, _)| node)
     }
 
-    /// Nodes that take part, or may yet.
+    /// The schema of most who agree; of two that are as many, the one that was stated first.
+    pub(super) fn schema(&self) -> Option<&str> {
+        self.largest().map(|group| &**group.schema)
+    }
+
+    /// Nodes that agree, and whose data are of one schema: the most that can take part together.
+    pub(super) fn agreeing(&self) -> usize {
+        self.largest().map_or(0, |group| group.nodes)
+    }
+
+    /// Nodes that agree, and whose data are not like those of most: each with the first column that differs.
+    pub(super) fn dissenting(&self) -> Vec<(ClientName, String)> {
+        let Some(group) = self.largest() else {
+            return Vec::new();
+        };
+        let differing = self.of(Standing::Ready).filter_map(|node| {
+            let found = self.find(node)?.stated()?;
+            let differs = !Arc::ptr_eq(found, group.schema);
+            differs.then(|| (node.clone(), first_difference(group.schema, found)))
+        });
+        differing.collect()
+    }
+
+    /// Nodes that can take part together, now or once they have decided.
     pub(super) fn possible(&self) -> usize {
-        self.of(Standing::Ready).count() + self.of(Standing::Undecided).count()
+        self.agreeing() + self.of(Standing::Undecided).count()
     }
 
     /// Why those who will not take part do not, in words.
     pub(super) fn losses(&self) -> String {
-        let words: Vec<String> = self
+        let lost = self
             .iter()
-            .filter_map(|(node, candidate)| Some(format!("{node} {}", candidate.loss()?)))
-            .collect();
-        words.join("; ")
+            .filter_map(|(node, candidate)| Some((node.clone(), candidate.loss()?)));
+        let dissenting = self.dissenting().into_iter();
+        let dissenting = dissenting.map(|(node, column)| {
+            let what = unfit(UnfitCode::Schema, &column, 0);
+            (node, format!("refused: {what}"))
+        });
+        let all: BTreeMap<ClientName, String> = lost.chain(dissenting).collect();
+        let words = all.iter().map(|(node, loss)| format!("{node} {loss}"));
+        words.collect::<Vec<_>>().join("; ")
     }
+
+    /// Those who agree and are of one schema: the most. Equal schemas share their memory, which is all that is compared.
+    fn largest(&self) -> Option<Group<'_>> {
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        let ready = |candidate: &&Candidate| candidate.standing() == Standing::Ready;
+        let stated = self.0.values().filter(ready).filter_map(|candidate| {
+            let at_ms = candidate.verdict.as_ref()?.at_ms;
+            Some((candidate.stated()?, at_ms))
+        });
+        for (schema, at_ms) in stated {
+            let is_same = |group: &&mut Group<'_>| Arc::ptr_eq(group.schema, schema);
+            match groups.iter_mut().find(is_same) {
+                Some(group) => {
+                    group.nodes += 1;
+                    group.since_ms = group.since_ms.min(at_ms);
+                }
+                None => groups.push(Group {
+                    schema,
+                    nodes: 1,
+                    since_ms: at_ms,
+                }),
+            }
+        }
+        groups
+            .into_iter()
+            .max_by_key(|group| (group.nodes, Reverse(group.since_ms)))
+    }
+}
+
+/// Nodes whose data are of one schema.
+struct Group<'a> {
+    schema: &'a Arc<str>,
+    nodes: usize,
+    /// When the first of them stated it.
+    since_ms: u64,
+}
+
+/// The first column in which two schemas differ; empty where they cannot be compared.
+fn first_difference(expected: &str, found: &str) -> String {
+    let [expected, found] = [expected, found].map(|text| DataSchema::parse(text.as_bytes()));
+    let difference = match (expected, found) {
+        (Ok(expected), Ok(found)) => expected.difference(&found),
+        _ => None,
+    };
+    difference
+        .map(|difference| difference.column)
+        .unwrap_or_default()
 }
 
 impl Candidate {
@@ -102,11 +188,23 @@ impl Candidate {
         }
     }
 
+    fn said(&self) -> Option<&VerdictKind> {
+        self.verdict.as_ref().map(|verdict| &verdict.kind)
+    }
+
+    /// The schema of its data, if it has agreed.
+    fn stated(&self) -> Option<&Arc<str>> {
+        match self.said() {
+            Some(VerdictKind::Approved { schema }) => Some(schema),
+            _ => None,
+        }
+    }
+
     /// What can be expected of it.
     pub(super) fn standing(&self) -> Standing {
-        match &self.verdict {
+        match self.said() {
             _ if self.is_gone => Standing::Out,
-            Some(VerdictKind::Approved) => Standing::Ready,
+            Some(VerdictKind::Approved { .. }) => Standing::Ready,
             Some(VerdictKind::Denied { .. } | VerdictKind::Unfit { .. }) => Standing::Out,
             None if self.unmet.is_some() => Standing::Out,
             None => Standing::Undecided,
@@ -118,8 +216,8 @@ impl Candidate {
         if self.is_gone {
             return Some("is enrolled no more".to_owned());
         }
-        match &self.verdict {
-            Some(VerdictKind::Approved) => None,
+        match self.said() {
+            Some(VerdictKind::Approved { .. }) => None,
             Some(VerdictKind::Denied { reason }) if reason.is_empty() => Some("denied".to_owned()),
             Some(VerdictKind::Denied { reason }) => Some(format!("denied: {reason}")),
             Some(VerdictKind::Unfit { code, column, line }) => {
@@ -205,6 +303,51 @@ mod tests {
         }
     }
 
+    fn verdict(node: &str, at_ms: u64, kind: VerdictKind) -> Verdict {
+        Verdict {
+            node: name(node),
+            kind,
+            at_ms,
+        }
+    }
+
+    fn approved(schema: &str) -> VerdictKind {
+        VerdictKind::Approved {
+            schema: schema.into(),
+        }
+    }
+
+    fn schema(column: &str) -> String {
+        let columns = format!(r#"[{{"name":"{column}","kind":"numeric"}}]"#);
+        let text = format!(r#"{{"kind":"table","columns":{columns},"label":null}}"#);
+        DataSchema::parse(text.as_bytes()).unwrap().encode()
+    }
+
+    #[test]
+    fn the_schema_of_most_is_the_runs_and_of_as_many_the_one_that_was_stated_first() {
+        let mut candidates = Candidates::default();
+        let [age, years] = ["age", "years"].map(schema);
+        candidates.said(verdict("liar", 1, approved(&years)));
+        assert_eq!(candidates.schema(), Some(&*years));
+        candidates.said(verdict("a", 2, approved(&age)));
+        assert_eq!(candidates.schema(), Some(&*years));
+        assert_eq!(candidates.losses(), "a refused: schema (column years)");
+        candidates.said(verdict("b", 3, approved(&age)));
+        assert_eq!(candidates.schema(), Some(&*age));
+        assert_eq!((candidates.agreeing(), candidates.possible()), (2, 2));
+        let dissenting = [(name("liar"), "age".to_owned())];
+        assert_eq!(candidates.dissenting(), dissenting);
+        assert_eq!(candidates.losses(), "liar refused: schema (column age)");
+        candidates.gone(&name("a"));
+        candidates.gone(&name("b"));
+        assert_eq!(candidates.schema(), Some(&*years));
+        candidates.said(verdict("c", 4, approved(&age)));
+        for node in ["a", "b"] {
+            candidates.enrolled(&job(""), &name(node), &statement());
+        }
+        assert_eq!(candidates.agreeing(), 3);
+    }
+
     #[test]
     fn a_node_fits_by_name_data_labels_and_capacity() {
         let fits = |deployment: &str| unmet(&job(deployment), &name("a"), &statement());
@@ -232,18 +375,11 @@ mod tests {
             candidates.enrolled(&job, &name(node), &statement());
         }
         candidates.enrolled(&job, &name("e"), &Statement::default());
-        candidates.said(&name("a"), VerdictKind::Approved);
+        candidates.said(verdict("a", 1, approved("{}")));
         let reason = "not this quarter".to_owned();
-        candidates.said(&name("b"), VerdictKind::Denied { reason });
-        let (code, column) = (UnfitCode::Schema, "age".to_owned());
-        candidates.said(
-            &name("c"),
-            VerdictKind::Unfit {
-                code,
-                column,
-                line: 0,
-            },
-        );
+        candidates.said(verdict("b", 2, VerdictKind::Denied { reason }));
+        let (code, column, line) = (UnfitCode::Schema, "age".to_owned(), 0);
+        candidates.said(verdict("c", 3, VerdictKind::Unfit { code, column, line }));
         assert_eq!(candidates.of(Standing::Ready).count(), 1);
         assert_eq!(candidates.possible(), 2);
         assert_eq!(

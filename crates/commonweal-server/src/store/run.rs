@@ -43,7 +43,7 @@ pub struct Run {
     pub state: RunState,
     /// Why it ended, where that is not plain.
     pub reason: Option<String>,
-    /// Canonical JSON of the data's schema, once a node has stated one.
+    /// Canonical JSON of the data's schema, once it is known who takes part.
     pub schema: Option<String>,
     /// Digest of what `prepare` found: a commit of its own.
     pub prepared: Option<Digest>,
@@ -122,29 +122,7 @@ impl Runs<'_> {
         found.ok_or_else(|| missing(id))
     }
 
-    /// Makes `schema` the run's, unless it has one; returns the run's.
-    ///
-    /// # Errors
-    /// [`StoreError::Missing`] without such a run.
-    pub async fn settle_schema(&self, id: &str, schema: &str) -> Result<String, StoreError> {
-        let Database::Sqlite(sqlite) = self.0;
-        let written = async {
-            let mut write = sqlite.write().await?;
-            let settled = sqlx::query_scalar(
-                "UPDATE runs SET schema = COALESCE(schema, $1) WHERE id = $2 RETURNING schema",
-            )
-            .bind(schema)
-            .bind(id)
-            .fetch_optional(&mut *write)
-            .await?;
-            write.commit().await?;
-            Ok(settled)
-        };
-        let settled = self.0.told(written.await)?;
-        settled.ok_or_else(|| missing(id))
-    }
-
-    /// Fixes who takes part, and the state that follows. Once fixed, members stay as they are.
+    /// Fixes who takes part, the schema of their data, and the state that follows. Once fixed, they stay as they are.
     ///
     /// # Errors
     /// [`StoreError::Missing`] without such a run.
@@ -152,6 +130,7 @@ impl Runs<'_> {
         &self,
         id: &str,
         members: &[ClientName],
+        schema: &str,
         state: RunState,
         note: Note<'_>,
     ) -> Result<(), StoreError> {
@@ -165,6 +144,11 @@ impl Runs<'_> {
                 });
                 query.build().persistent(false).execute(&mut *write).await?;
             }
+            sqlx::query("UPDATE runs SET schema = $1 WHERE id = $2")
+                .bind(schema)
+                .bind(id)
+                .execute(&mut *write)
+                .await?;
             let is_known = set_state(&mut write, id, state, None, None).await?;
             event::append(&mut write, id, note).await?;
             write.commit().await?;

@@ -1,5 +1,7 @@
 //! Verdicts: what nodes said when a run asked for them.
 
+use std::sync::Arc;
+
 use commonweal_core::ClientName;
 use commonweal_wire::proto::UnfitCode;
 use sqlx::FromRow;
@@ -25,7 +27,10 @@ pub struct Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerdictKind {
     /// The owner agreed, and the data fit.
-    Approved,
+    Approved {
+        /// Canonical JSON of the data's schema.
+        schema: Arc<str>,
+    },
     /// The owner did not agree.
     Denied {
         /// In the owner's words; may be empty.
@@ -52,24 +57,25 @@ impl Verdicts<'_> {
     /// [`StoreError`].
     pub async fn set(&self, run: &str, verdict: &Verdict) -> Result<(), StoreError> {
         let Database::Sqlite(sqlite) = self.0;
-        let (kind, reason, unfit) = match &verdict.kind {
-            VerdictKind::Approved => ("approved", None, None),
-            VerdictKind::Denied { reason } => ("denied", Some(reason), None),
+        let (kind, schema, reason, unfit) = match &verdict.kind {
+            VerdictKind::Approved { schema } => ("approved", Some(&**schema), None, None),
+            VerdictKind::Denied { reason } => ("denied", None, Some(reason), None),
             VerdictKind::Unfit { code, column, line } => {
-                ("unfit", None, Some((*code as i32, column, line)))
+                ("unfit", None, None, Some((*code as i32, column, line)))
             }
         };
         let written = async {
             let mut write = sqlite.write().await?;
             sqlx::query(
-                "INSERT INTO verdicts (run, node, kind, reason, code, place, line, at_ms)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-                 ON CONFLICT (run, node) DO UPDATE SET kind = $3, reason = $4, code = $5, place = $6, line = $7,
-                 at_ms = $8",
+                "INSERT INTO verdicts (run, node, kind, schema, reason, code, place, line, at_ms)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                 ON CONFLICT (run, node) DO UPDATE SET kind = $3, schema = $4, reason = $5, code = $6, place = $7,
+                 line = $8, at_ms = $9",
             )
             .bind(run)
             .bind(verdict.node.to_string())
             .bind(kind)
+            .bind(schema)
             .bind(reason)
             .bind(unfit.map(|(code, _, _)| code))
             .bind(unfit.map(|(_, column, _)| column))
@@ -99,7 +105,9 @@ impl Verdicts<'_> {
 impl FromRow<'_, SqliteRow> for Verdict {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
         let kind = match row.try_get("kind")? {
-            "approved" => VerdictKind::Approved,
+            "approved" => VerdictKind::Approved {
+                schema: row.try_get::<&str, _>("schema")?.into(),
+            },
             "denied" => VerdictKind::Denied {
                 reason: row.try_get("reason")?,
             },

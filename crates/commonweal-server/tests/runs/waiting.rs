@@ -62,16 +62,22 @@ async fn denials_below_the_minimum_end_the_run_with_their_reasons() {
     }
 }
 
+/// Nodes of these names with the same columns, and a last one, `k`, with another.
+fn with_other_columns(job: &str, names: &[&str]) -> Vec<Visitor> {
+    let mut visitors = visitors(job, names);
+    let other = Site::with_header("k", &Job::parse(job).unwrap(), "a,bee,y");
+    visitors.push(Visitor::new(other));
+    visitors
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_schema_is_the_runs_and_another_is_unfit_by_column() {
+async fn the_schema_of_most_is_the_runs_however_early_another_came_and_that_is_unfit_by_column() {
     let folder = tempfile::tempdir().unwrap();
     let job = job("[cohort]\nminimum = 2\n[deployment]\nclients = 2\njoin_seconds = 3600\n");
-    let mut visitors = visitors(&job, &["a", "b"]);
-    let other = Site::with_header("k", &Job::parse(&job).unwrap(), "a,bee,y");
-    visitors.push(Visitor::new(other));
+    let visitors = with_other_columns(&job, &["a", "b"]);
     let world = World::open(folder.path(), impatient()).await;
     world.enrol(&visitors).await;
-    let (first, rest) = visitors.split_at(1);
+    let (others, first) = visitors.split_at(2);
     world.visit(first);
     world.submit(&job).await;
     let agreed = |explained: &commonweal_wire::control::Explanation| explained.done == 1;
@@ -79,28 +85,32 @@ async fn the_first_schema_is_the_runs_and_another_is_unfit_by_column() {
         tokio::task::yield_now().await;
     }
     let waiting = world.runs.explain("tiny-1").await.unwrap();
-    assert_eq!(waiting.summary, "1 of 3; b never seen; k never seen");
+    assert_eq!(waiting.summary, "1 of 3; a never seen; b never seen");
     assert_eq!(waiting.waits_for.as_deref(), Some("verdicts"));
-    world.visit(&rest[1..]);
-    while world
-        .runs
-        .explain("tiny-1")
-        .await
-        .unwrap()
-        .nodes
-        .iter()
-        .all(|one| one.status != "unfit")
-    {
-        tokio::task::yield_now().await;
-    }
-    let explained = world.runs.explain("tiny-1").await.unwrap();
-    assert_eq!(
-        explained.summary,
-        "1 of 3; k refused: schema (column b); b never seen"
-    );
-    world.visit(&rest[..1]);
+    world.visit(others);
     let info = world.expect_finished("tiny-1").await;
     assert_eq!(info.nodes, Some(2));
+    let log = world.log("tiny-1").await;
+    assert!(log.contains("k refused: schema (column b)\n"), "{log}");
+    assert!(log.contains("begins with 2 nodes: a, b\n"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_of_which_too_few_are_alike_end_the_run_with_the_column_that_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 2\n");
+    let visitors = with_other_columns(&job, &["a"]);
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    world.visit(&visitors);
+    world.submit(&job).await;
+    let reason = world.ended("tiny-1").await.reason.unwrap();
+    let either = [
+        "k refused: schema (column b)",
+        "a refused: schema (column bee)",
+    ];
+    let told = |loss: &&str| reason == format!("1 nodes are left, and the run needs 2: {loss}");
+    assert!(either.iter().any(told), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

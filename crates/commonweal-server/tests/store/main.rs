@@ -34,7 +34,6 @@ hold! {
     people::only_a_write_of_another_changes_the_stamp,
     people::a_revoked_key_opens_nothing_and_frees_its_name,
     runs::runs_are_numbered_by_job_name_however_they_race,
-    runs::the_first_schema_is_the_runs,
     runs::members_are_those_that_were_fixed_in_order,
     runs::a_run_that_is_over_is_not_gone_on_with_until_it_is_reopened,
     runs::a_later_verdict_takes_an_earlier_ones_place,

@@ -2,12 +2,12 @@
 
 use commonweal_core::{ClientName, Population};
 use commonweal_wire::control::RunState;
-use commonweal_wire::proto::{Offer, instruction};
+use commonweal_wire::proto::{Offer, UnfitCode, instruction};
 
 use super::{Actor, Input, Stop};
 use crate::exchange::{NodeEvent, Presence};
 use crate::runs::population::Standing;
-use crate::store::{Level, Note};
+use crate::store::{Level, Note, VerdictKind};
 
 impl Actor {
     /// Asks every node that fits, until enough have agreed; then fixes who takes part.
@@ -23,13 +23,13 @@ impl Actor {
                 Input::Tick => {}
             }
         }
+        self.settle_schema().await?;
         self.fix_members().await
     }
 
     /// Whether those who agreed are enough, and nobody else is worth waiting for.
     fn may_begin(&self) -> bool {
-        let ready = self.candidates.of(Standing::Ready).count();
-        if ready < self.job.deployment.clients as usize {
+        if self.candidates.agreeing() < self.job.deployment.clients as usize {
             return false;
         }
         let join_ms = (self.job.deployment.join_seconds * 1000.0) as u64;
@@ -116,11 +116,24 @@ impl Actor {
             .send(node, instruction::Kind::Offer(offer));
     }
 
+    /// Makes those unfit who agreed on other data than most: no single node, however early, decides on what the run is.
+    async fn settle_schema(&mut self) -> Result<(), Stop> {
+        for (node, column) in self.candidates.dissenting() {
+            let (code, line) = (UnfitCode::Schema, 0);
+            let kind = VerdictKind::Unfit { code, column, line };
+            self.note(&node, kind).await?;
+        }
+        Ok(())
+    }
+
     /// Fixes who takes part: all who agreed, for good.
     async fn fix_members(&mut self) -> Result<(), Stop> {
         let members: Vec<ClientName> = self.candidates.of(Standing::Ready).cloned().collect();
         let population = Population::named(members.clone());
         let population = population.map_err(|error| Stop::Failed(error.to_string()))?;
+        let Some(schema) = self.candidates.schema().map(str::to_owned) else {
+            return Err(Stop::Failed("no node has agreed".to_owned()));
+        };
         let id = self.record.id.clone();
         let note = Note {
             at_ms: self.shared.exchange.now_ms(),
@@ -131,7 +144,7 @@ impl Actor {
             self.shared
                 .store
                 .runs()
-                .fix_members(&id, &members, state, note)
+                .fix_members(&id, &members, &schema, state, note)
                 .await
         })
         .await?;
@@ -140,6 +153,7 @@ impl Actor {
         let text = begins(&members);
         self.log(Level::Info, &text).await;
         self.record.state = state;
+        self.record.schema = Some(schema);
         self.population = Some(population);
         Ok(())
     }

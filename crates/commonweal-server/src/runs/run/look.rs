@@ -170,11 +170,14 @@ impl Actor {
 
     /// Why a node will not take part.
     fn loss(&self, node: &ClientName) -> Status {
-        use crate::store::VerdictKind;
+        use crate::store::{Verdict, VerdictKind};
         let candidate = self.candidates.find(node);
         let words = candidate.and_then(|one| one.loss()).unwrap_or_default();
         match candidate.and_then(|one| one.verdict.as_ref()) {
-            Some(VerdictKind::Denied { .. }) => Status::Denied(words),
+            Some(Verdict {
+                kind: VerdictKind::Denied { .. },
+                ..
+            }) => Status::Denied(words),
             _ => Status::Unfit(words),
         }
     }

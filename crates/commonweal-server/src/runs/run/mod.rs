@@ -174,7 +174,7 @@ impl Actor {
             .insist(|| async { self.shared.store.verdicts().list(&id).await })
             .await?;
         for verdict in verdicts {
-            self.candidates.said(&verdict.node, verdict.kind);
+            self.candidates.said(verdict);
         }
         self.refresh_nodes().await?;
         let commits = self

@@ -24,7 +24,7 @@ enum Said {
 }
 
 impl Actor {
-    /// Stores a node's verdict. The first schema is the run's; a node of another one is unfit.
+    /// Stores a node's verdict. Once the run has its schema, a node of another one is unfit.
     pub(super) async fn hear_verdict(
         &mut self,
         node: &ClientName,
@@ -42,9 +42,10 @@ impl Actor {
                 self.note(node, kind).await?;
                 Ok(Ok(()))
             }
-            Said::Approved(schema) => match self.fit(&schema).await? {
+            Said::Approved(schema) => match self.misfit(&schema)? {
                 None => {
-                    self.note(node, VerdictKind::Approved).await?;
+                    let schema = schema.encode().into();
+                    self.note(node, VerdictKind::Approved { schema }).await?;
                     Ok(Ok(()))
                 }
                 Some((column, message)) => {
@@ -75,19 +76,12 @@ impl Actor {
     }
 
     /// Why a schema does not fit, by column and in words; none if it does.
-    async fn fit(&mut self, schema: &DataSchema) -> Result<Option<(String, String)>, Stop> {
+    fn misfit(&self, schema: &DataSchema) -> Result<Option<(String, String)>, Stop> {
         if let Err(error) = Questions::of(&self.job, schema) {
             return Ok(Some((String::new(), error.to_string())));
         }
-        let settled = match &self.record.schema {
-            Some(known) => known.clone(),
-            None => {
-                let (id, text) = (&self.record.id, schema.encode());
-                let settled = self
-                    .insist(|| async { self.shared.store.runs().settle_schema(id, &text).await })
-                    .await?;
-                self.record.schema.insert(settled).clone()
-            }
+        let Some(settled) = &self.record.schema else {
+            return Ok(None);
         };
         let expected = DataSchema::parse(settled.as_bytes());
         let expected = expected.map_err(|error| Stop::Failed(error.to_string()))?;
@@ -102,13 +96,13 @@ impl Actor {
     pub(super) async fn note(&mut self, node: &ClientName, kind: VerdictKind) -> Result<(), Stop> {
         let verdict = Verdict {
             node: node.clone(),
-            kind: kind.clone(),
+            kind,
             at_ms: self.shared.exchange.now_ms(),
         };
         let id = self.record.id.clone();
         self.insist(|| async { self.shared.store.verdicts().set(&id, &verdict).await })
             .await?;
-        self.candidates.said(node, kind);
+        self.candidates.said(verdict);
         let candidate = self.candidates.find(node);
         match candidate.and_then(|candidate| candidate.loss()) {
             None => tracing::info!(run = %self.record.id, %node, "a node takes part"),

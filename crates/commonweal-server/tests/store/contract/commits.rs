@@ -176,7 +176,9 @@ pub(crate) async fn a_reopened_store_has_everything(ground: impl Ground) {
     let run = submitted(&store).await;
     let verdict = Verdict {
         node: name("a"),
-        kind: VerdictKind::Approved,
+        kind: VerdictKind::Approved {
+            schema: "{}".into(),
+        },
         at_ms: 4_000,
     };
     store.verdicts().set(&run.id, &verdict).await.unwrap();

@@ -36,20 +36,6 @@ pub(crate) async fn runs_are_numbered_by_job_name_however_they_race(ground: impl
     assert_eq!(ids, digits.chain(heart).collect());
 }
 
-pub(crate) async fn the_first_schema_is_the_runs(ground: impl Ground) {
-    let (here, there) = (ground.open().await, ground.open().await);
-    let run = submitted(&here).await;
-    let (left, right) = (here.runs(), there.runs());
-    let (a, b) = tokio::join!(
-        left.settle_schema(&run.id, "a"),
-        right.settle_schema(&run.id, "b"),
-    );
-    let settled = a.unwrap();
-    assert_eq!(settled, b.unwrap());
-    let run = here.runs().find(&run.id).await.unwrap();
-    assert_eq!(run.schema, Some(settled));
-}
-
 pub(crate) async fn members_are_those_that_were_fixed_in_order(ground: impl Ground) {
     let store = ground.open().await;
     let run = submitted(&store).await;
@@ -62,14 +48,15 @@ pub(crate) async fn members_are_those_that_were_fixed_in_order(ground: impl Grou
     let state = RunState::Preparing;
     store
         .runs()
-        .fix_members(&run.id, &members, state, note)
+        .fix_members(&run.id, &members, "{}", state, note)
         .await
         .unwrap();
     let fixed = store.runs().members(&run.id).await.unwrap();
     let population = commonweal_core::Population::named(members.to_vec()).unwrap();
     let names = (0..3).filter_map(|index| population.name(commonweal_core::ClientIndex(index)));
     assert_eq!(fixed, names.collect::<Vec<_>>());
-    assert_eq!(store.runs().find(&run.id).await.unwrap().state, state);
+    let run = store.runs().find(&run.id).await.unwrap();
+    assert_eq!((run.state, run.schema.as_deref()), (state, Some("{}")));
     assert_eq!(store.events().after(&run.id, 0, 10).await.unwrap().len(), 1);
 }
 
@@ -104,7 +91,9 @@ pub(crate) async fn a_later_verdict_takes_an_earlier_ones_place(ground: impl Gro
         VerdictKind::Denied {
             reason: "not this year".to_owned(),
         },
-        VerdictKind::Approved,
+        VerdictKind::Approved {
+            schema: "{}".into(),
+        },
     ];
     for kind in kinds {
         let verdict = Verdict {
@@ -176,9 +165,6 @@ pub(crate) async fn nothing_is_written_for_a_run_that_is_unknown(ground: impl Gr
             .append(id, 1, Level::Info, "")
             .await
             .unwrap_err()
-    ));
-    assert!(is_missing(
-        store.runs().settle_schema(id, "").await.unwrap_err()
     ));
     let set = store
         .runs()
