@@ -25,7 +25,8 @@ impl DryRun {
         writeln!(
             page,
             "<p>Each kind of task was done once on this node's own rows, with the program that a real run uses. \
-             Nothing was sent. No row, no cell and no label leaves the node at any time.</p>"
+             Nothing was sent. In a run, these are the messages that hold anything of the data; of some columns they hold the \
+             distinct texts, which are listed below with how often each occurs.</p>"
         )?;
         self.write_facts(page)?;
         writeln!(

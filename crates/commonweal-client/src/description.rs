@@ -3,11 +3,14 @@
 use std::fmt;
 
 use commonweal_core::job::{
-    AggregatorSpec, CohortSize, Column, Job, LocalLength, ModelKind, Scale, StrategyKind,
+    AggregatorSpec, CohortSize, Column, Format, Job, LocalLength, ModelKind, StrategyKind,
 };
+use commonweal_data::{Columns, Foreseen};
+use commonweal_disk::complete;
 use serde::Serialize;
 
 use crate::clock::readable;
+use crate::plain::Plain;
 use crate::request::{Decision, Request};
 
 /// A request in plain words.
@@ -46,9 +49,9 @@ pub struct Description {
 }
 
 impl Description {
-    /// Describes a request and the job in its manifest.
+    /// Describes a request and the job in its manifest, for data laid out in `format`, if that is known.
     #[must_use]
-    pub fn of(request: &Request, job: &Job) -> Self {
+    pub fn of(request: &Request, job: &Job, format: Option<Format>) -> Self {
         Self {
             run: request.run.clone(),
             manifest: request.manifest.to_string(),
@@ -67,7 +70,7 @@ impl Description {
                 .iter()
                 .map(|metric| metric.name().to_owned())
                 .collect(),
-            leaves: leaves(job),
+            leaves: leaves(job, format),
             protections: protections(job),
             final_model: match job.deployment.share_model {
                 true => "nodes may fetch it".to_owned(),
@@ -153,24 +156,67 @@ fn cohort(job: &Job) -> String {
     format!("{size} in a round; {sum}")
 }
 
-fn leaves(job: &Job) -> Vec<String> {
-    let mut leaves = vec!["the columns' names and kinds, without a value".to_owned()];
-    if !matches!(job.data.scale, Some(Scale::None)) || job.data.classes.is_none() {
-        let counted = "once, for the columns that need it: counts, sums and sums of squares of numbers, and the distinct \
-             texts of categories with their counts, of your training rows";
-        leaves.push(counted.to_owned());
-    }
+fn leaves(job: &Job, format: Option<Format>) -> Vec<String> {
+    let columns = "when you approve: the names and kinds of the columns, and no value (the first line of a file is taken for \
+                   the names)";
+    let mut leaves = vec![columns.to_owned()];
+    leaves.extend(prepared(&foreseen(job, format)));
     let update = match job.strategy.kind {
         StrategyKind::FedSgd => "each round: one step's change of every parameter of the model",
         _ => "each round: the change of every parameter of the model after training on your rows",
     };
     leaves.push(update.to_owned());
-    leaves.push(
-        "with it: how many rows you trained on, unless nodes are weighed alike, and the mean loss"
-            .to_owned(),
-    );
-    leaves.push("after evaluations: sums of the metrics over your test rows".to_owned());
+    let beside = "with it: how many examples you trained on, and the sums of the loss and the metrics over them";
+    leaves.push(beside.to_owned());
+    let measured = "after evaluations: how many examples you tested on, and the sums of the loss and the metrics over them";
+    leaves.push(measured.to_owned());
+    leaves.push("while it works: which task, and how much of it is done".to_owned());
     leaves
+}
+
+fn foreseen(job: &Job, format: Option<Format>) -> Foreseen {
+    let mut data = complete(&job.data).unwrap_or_else(|_| job.data.clone());
+    data.format = format.or(data.format);
+    Foreseen::new(&data, &job.training)
+}
+
+/// What `prepare` sends.
+fn prepared(foreseen: &Foreseen) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !foreseen.moments.is_empty() {
+        let of = which(&foreseen.moments, "numbers");
+        lines.push(format!(
+            "once: how many numbers your training rows have, their sum and the sum of their squares, for {of}"
+        ));
+    }
+    if !foreseen.levels.is_empty() {
+        let of = which(&foreseen.levels, "texts");
+        lines.push(format!(
+            "once: every distinct text of your training rows with how often it occurs, for {of}"
+        ));
+    }
+    if foreseen.classes {
+        let classes = "once: the name of every class (value of the label) with how many of your training rows have it, also of \
+                       those that only rows kept for testing have";
+        lines.push(classes.to_owned());
+    }
+    if foreseen.characters {
+        let characters = "once: every character of your training texts with how often it occurs";
+        lines.push(characters.to_owned());
+    }
+    lines
+}
+
+fn which(columns: &Columns, holding: &str) -> String {
+    let named = columns.named.iter().map(String::as_str);
+    let named = named.collect::<Vec<_>>().join(", ");
+    match (columns.others, named.is_empty()) {
+        (false, _) => named,
+        (true, true) => format!("each column or channel of {holding}"),
+        (true, false) => {
+            format!("{named}, and each column or channel of {holding} that the job does not name")
+        }
+    }
 }
 
 pub(crate) fn protections(job: &Job) -> String {
@@ -187,25 +233,27 @@ pub(crate) fn protections(job: &Job) -> String {
 
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.run, self.decision)?;
-        writeln!(
-            f,
-            "  asked by     {}, submitted {}",
-            self.submitter, self.submitted
-        )?;
-        writeln!(f, "  data set     {}", self.data)?;
-        writeln!(f, "  columns      {}", self.columns)?;
-        writeln!(f, "  model        {}", self.model)?;
-        writeln!(f, "  trainer      {}", self.trainer)?;
-        writeln!(f, "  rounds       {}", self.rounds)?;
-        writeln!(f, "  nodes        {}", self.cohort)?;
-        writeln!(f, "  metrics      {}", self.metrics.join(", "))?;
+        writeln!(f, "{}: {}", Plain(&self.run), Plain(&self.decision))?;
+        let asked = format!("{}, submitted {}", self.submitter, self.submitted);
+        let metrics = self.metrics.join(", ");
+        for (name, text) in [
+            ("asked by", &asked),
+            ("data set", &self.data),
+            ("columns", &self.columns),
+            ("model", &self.model),
+            ("trainer", &self.trainer),
+            ("rounds", &self.rounds),
+            ("nodes", &self.cohort),
+            ("metrics", &metrics),
+        ] {
+            writeln!(f, "  {name:<12} {}", Plain(text))?;
+        }
         for (at, leaves) in self.leaves.iter().enumerate() {
             let name = if at == 0 { "what leaves" } else { "" };
-            writeln!(f, "  {name:<12} {leaves}")?;
+            writeln!(f, "  {name:<12} {}", Plain(leaves))?;
         }
-        writeln!(f, "  protections  {}", self.protections)?;
-        writeln!(f, "  final model  {}", self.final_model)?;
+        writeln!(f, "  protections  {}", Plain(&self.protections))?;
+        writeln!(f, "  final model  {}", Plain(&self.final_model))?;
         write!(f, "  manifest     {}", self.manifest)
     }
 }
@@ -217,12 +265,10 @@ mod tests {
     use super::*;
     use crate::request::tests::JOB;
 
-    #[test]
-    fn the_owner_reads_who_asks_for_what_and_what_protects() {
-        let job = Job::parse(JOB).unwrap();
-        let request = Request {
+    fn request(job: &Job) -> Request {
+        Request {
             run: "heart-3".to_owned(),
-            manifest: Manifest::of(&job).digest(),
+            manifest: Manifest::of(job).digest(),
             submitter: "ada".to_owned(),
             submitted_at_ms: 1_700_000_000_000,
             asked_at_ms: 0,
@@ -230,8 +276,24 @@ mod tests {
             told: false,
             prepared: None,
             ended: None,
-        };
-        let text = Description::of(&request, &job).to_string();
+        }
+    }
+
+    /// A job on a table with these lines in its `[data]`, for a node's CSV file.
+    fn table(lines: &str, training: &str) -> Description {
+        let text = format!(
+            "name = \"t\"\nrounds = 1\n[data]\npath = \"t.csv\"\nlabel = \"y\"\n{lines}\n[training]\n{training}\n\
+             [model]\nkind = \"logistic\"\n[deployment]\ndata = \"t\"\nclients = 1\n"
+        );
+        let job = Job::parse(&text).unwrap();
+        Description::of(&request(&job), &job, Some(Format::Csv))
+    }
+
+    #[test]
+    fn the_owner_reads_who_asks_for_what_and_what_protects() {
+        let job = Job::parse(JOB).unwrap();
+        let request = request(&job);
+        let text = Description::of(&request, &job, None).to_string();
         for part in [
             "heart-3: waiting for you",
             "asked by     ada, submitted 2023-11-14 22:13 UTC",
@@ -245,5 +307,53 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }
+    }
+    #[test]
+    fn what_is_summed_up_is_told_whatever_makes_it_necessary() {
+        let declared = "classes = [\"a\", \"b\"]\nscale = \"none\"\nfeatures = [\"x\", \"c\"]\ncolumns = { \
+                        x = { kind = \"numeric\" }, c = { kind = \"categorical\", levels = [\"u\"] } }";
+        let silent = table(declared, "").to_string();
+        assert!(!silent.contains("once:"), "{silent}");
+        for (lines, training, told) in [
+            (
+                declared.replace(", levels = [\"u\"]", ""),
+                "",
+                "how often it occurs, for c\n",
+            ),
+            (
+                declared.replace("\"numeric\"", "\"numeric\", missing = \"mean\""),
+                "",
+                "squares, for x\n",
+            ),
+            (
+                declared.to_owned(),
+                "class_weights = \"balanced\"",
+                "name of every class",
+            ),
+            (
+                declared.replace("classes = [\"a\", \"b\"]", ""),
+                "",
+                "also of those that only rows kept for testing",
+            ),
+        ] {
+            let text = table(&lines, training).to_string();
+            assert!(text.contains(told), "{told:?} in\n{text}");
+            assert!(
+                text.contains("how many examples you trained on, and"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_name_in_a_job_forges_a_line() {
+        let mut description = table("drop = [\"a\\n  protections  noise\"]", "");
+        description.submitter = "ada\n  protections  noise\u{1b}[8m".to_owned();
+        let text = description.to_string();
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("  protections"));
+        assert_eq!(lines.count(), 1, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
     }
 }

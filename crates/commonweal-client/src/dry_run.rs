@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::assignment::Watch;
 use crate::node::Node;
 use crate::parts::parts;
+use crate::plain::Plain;
 use crate::record::Part;
 use crate::request::{RequestError, Requests};
 use crate::session::{Session, SessionError};
@@ -300,7 +301,7 @@ impl fmt::Display for DryRun {
             "{} on {}: nothing was sent. This is what would leave:",
             self.subject, self.node
         )?;
-        writeln!(f, "  on approval: {}", self.schema)?;
+        writeln!(f, "  on approval: {}", Plain(&self.schema))?;
         for report in &self.reports {
             writeln!(f, "  {}: {} bytes", report.task, report.bytes)?;
             for part in &report.parts {
@@ -308,12 +309,13 @@ impl fmt::Display for DryRun {
                 writeln!(
                     f,
                     "    {:<40} {:<4} {shape:?}  {bytes} bytes",
-                    part.name, part.element
+                    Plain(&part.name).to_string(),
+                    part.element
                 )?;
             }
         }
         for line in &self.found {
-            writeln!(f, "  column {}: {}", line.column, line.what)?;
+            writeln!(f, "  column {}: {}", Plain(&line.column), Plain(&line.what))?;
         }
         for (name, value) in &self.metrics {
             match value {

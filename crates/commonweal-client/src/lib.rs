@@ -25,6 +25,7 @@ mod join;
 mod membership;
 mod node;
 mod parts;
+mod plain;
 mod record;
 mod request;
 mod runtime;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use commonweal_data::format_of;
 use commonweal_wire::{KeyId, ServerIdentity};
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ use crate::connection::{CALL, CallError, Connection};
 use crate::description::Description;
 use crate::folder::{FolderError, FolderLock, NodeFolder};
 use crate::membership::{Membership, MembershipError};
+use crate::plain::Plain;
 use crate::record::{Record, RecordEntry, RecordError, RecordLine};
 use crate::request::{Decider, Decision, Request, RequestError, Requests};
 use crate::runtime::{RuntimeError, runtime};
@@ -177,7 +179,14 @@ impl Node {
         let requests = Requests::of(&self.folder);
         let request = requests.find(run)?;
         let (_, job) = requests.manifest(&request)?;
-        Ok(Description::of(&request, &job))
+        let format = match self.settings.data.get(&job.deployment.data) {
+            Some(DataPlace::Files(files)) => {
+                let name = files.path.display().to_string();
+                files.format.or_else(|| format_of(&name, &job.data))
+            }
+            Some(DataPlace::Share { .. }) | None => None,
+        };
+        Ok(Description::of(&request, &job, format))
     }
 
     /// Lets a run use the data.
@@ -408,7 +417,8 @@ impl fmt::Display for RequestList {
             write!(
                 f,
                 "{}  {state}  asked by {} on {asked}{end}",
-                request.run, request.submitter
+                request.run,
+                Plain(&request.submitter)
             )?;
         }
         Ok(())
@@ -462,7 +472,7 @@ impl fmt::Display for RecordReport {
                 "{:>5}  {}  {}",
                 line.number,
                 readable(line.at_ms),
-                line.entry
+                Plain(&line.entry.to_string())
             )?;
         }
         match self.is_verified {

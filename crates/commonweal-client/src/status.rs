@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::readable;
 use crate::folder::NodeFolder;
+use crate::plain::Plain;
 
 /// What the node is and does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -98,6 +99,6 @@ impl fmt::Display for Status {
 fn detail(what: &str) -> String {
     match what {
         "" => String::new(),
-        what => format!(": {what}"),
+        what => format!(": {}", Plain(what)),
     }
 }

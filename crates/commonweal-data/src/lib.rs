@@ -34,8 +34,8 @@ pub use partition::{
     ClassesPerClient, Deal, DirichletLabels, DirichletQuantity, Drawn, Iid, LabelCounts, Partition,
     PartitionError, Partitioner, PowerLaw, Shards,
 };
-pub use prepare::{ApplyError, Preparation};
+pub use prepare::{ApplyError, Columns, Foreseen, Preparation};
 pub use roster::Roster;
 pub use shape::{ExampleShape, Input, Target};
-pub use source::{Contents, ReadError, Source};
+pub use source::{Contents, ReadError, Source, format_of};
 pub use split::{HoldOut, Split};

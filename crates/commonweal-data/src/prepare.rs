@@ -2,6 +2,9 @@
 //! found together.
 
 mod contribution;
+mod foreseen;
+
+pub use foreseen::{Columns, Foreseen};
 
 use std::borrow::Cow;
 

@@ -208,8 +208,8 @@ impl From<Table> for Source {
     }
 }
 
-/// The layout that a file's name stands for.
-fn format_of(name: &str, data: &Data) -> Option<Format> {
+/// The layout that a file's name stands for, under a job's section; none for a name that says nothing.
+pub fn format_of(name: &str, data: &Data) -> Option<Format> {
     let name = name.to_ascii_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
