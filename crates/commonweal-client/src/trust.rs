@@ -21,8 +21,10 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 #[derive(Debug)]
 pub struct Trust {
     server: ServerIdentity,
-    /// The host of the server's address; a connection to another one is to a proxy.
+    /// The host of the server's address, as it was given.
     host: String,
+    /// The same as what is connected to; a connection to another one is to a proxy.
+    name: Option<ServerName<'static>>,
     extra: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
     algorithms: WebPkiSupportedAlgorithms,
@@ -104,6 +106,7 @@ impl Trust {
         Ok(Arc::new(Self {
             server,
             host: host_of(url).to_owned(),
+            name: name_of(url),
             extra: ca_file.map(certificates).transpose()?.unwrap_or_default(),
             algorithms: provider.signature_verification_algorithms,
             provider,
@@ -207,7 +210,7 @@ impl Trust {
     }
 
     fn is_host(&self, name: &ServerName<'_>) -> bool {
-        name.to_str().eq_ignore_ascii_case(&self.host)
+        self.name.as_ref() == Some(name)
     }
 
     /// The machine's roots and the extra ones: read at the first use, which most nodes never make.
@@ -343,6 +346,13 @@ pub(crate) fn host_of(url: &str) -> &str {
     }
 }
 
+/// The host of an address, parsed as the connection parses it: an address of IPv6 has many spellings.
+fn name_of(url: &str) -> Option<ServerName<'static>> {
+    let url = reqwest::Url::parse(url).ok()?;
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    ServerName::try_from(host.to_owned()).ok()
+}
+
 fn federation_name() -> Result<ServerName<'static>, Error> {
     ServerName::try_from(FEDERATION_NAME).map_err(|error| Error::General(error.to_string()))
 }
@@ -398,6 +408,21 @@ mod tests {
         ] {
             assert_eq!(host_of(url), host);
         }
+    }
+
+    #[test]
+    fn a_server_is_itself_in_every_spelling_of_its_address() {
+        let is_host = |url: &str, name: &'static str| {
+            let server = ServerIdentity::Authority(Digest::of(b"authority"));
+            let trust = Trust::new(server, url, None).unwrap();
+            trust.is_host(&ServerName::try_from(name).unwrap())
+        };
+        assert!(is_host("https://[2001:db8:0:0::1]:7070", "2001:db8::1"));
+        assert!(is_host("https://[2001:DB8::1]", "2001:db8::1"));
+        assert!(is_host("https://FL.example.org:7070", "fl.example.org"));
+        assert!(is_host("https://127.0.0.1:7070", "127.0.0.1"));
+        assert!(!is_host("https://[2001:db8::1]:7070", "2001:db8::2"));
+        assert!(!is_host("https://fl.example.org:7070", "proxy.example.org"));
     }
 
     #[test]
