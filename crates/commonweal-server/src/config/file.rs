@@ -18,24 +18,28 @@ pub(super) struct Entry {
 }
 
 /// Reads the file; none if there is no such file.
-pub(super) fn read(path: &Path) -> Result<Option<Vec<Entry>>, ConfigError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+pub(super) fn read(path: &Path) -> Result<Option<String>, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => {
             let path = path.to_path_buf();
-            return Err(ConfigError::Unreadable { path, source });
+            Err(ConfigError::Unreadable { path, source })
         }
-    };
-    let table = DeTable::parse(&text).map_err(|error| ConfigError::Syntax {
+    }
+}
+
+/// What `text` says, as if it lay at `path`; in the order of its lines.
+pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<Entry>, ConfigError> {
+    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
         path: path.to_path_buf(),
-        line: error.span().map_or(1, |span| line(&text, span.start)),
+        line: error.span().map_or(1, |span| line(text, span.start)),
         message: error.message().to_owned(),
     })?;
     let mut entries = Vec::new();
-    collect(&text, "", table.get_ref(), &mut entries);
+    collect(text, "", table.get_ref(), &mut entries);
     entries.sort_by_key(|entry| entry.line);
-    Ok(Some(entries))
+    Ok(entries)
 }
 
 fn collect(text: &str, table_name: &str, table: &DeTable<'_>, entries: &mut Vec<Entry>) {

@@ -222,7 +222,20 @@ impl ServerConfig {
         given.take_flags(flags)?;
         let folder = given.0.get("data_dir").map(|(text, _)| text.as_str());
         let folder = folder.or(data_dir_key().default).unwrap_or_default();
-        given.take_file(&Path::new(folder).join(CONFIG))?;
+        let path = Path::new(folder).join(CONFIG);
+        if let Some(text) = file::read(&path)? {
+            given.take_file(&text, &path)?;
+        }
+        given.into_configured()
+    }
+
+    /// The configuration that the file's `text` alone gives, as if it lay at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the line.
+    pub fn parse(text: &str, path: &Path) -> Result<Configured, ConfigError> {
+        let mut given = Given::default();
+        given.take_file(text, path)?;
         given.into_configured()
     }
 
@@ -318,8 +331,8 @@ impl Given {
     }
 
     /// Last, for what is known already says where the file is; and weakest.
-    fn take_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        for entry in file::read(path)?.unwrap_or_default() {
+    fn take_file(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
+        for entry in file::parse(text, path)? {
             let origin = Origin::File {
                 path: path.to_path_buf(),
                 line: entry.line,
