@@ -69,7 +69,7 @@ impl Following<'_> {
     ) -> Result<Watched, Failure> {
         self.remote.wait(async {
             let mut after = 0;
-            let mut silence = Silence::new();
+            let mut silence = Silence::since(Instant::now());
             loop {
                 let Some(news) = self.news(after, &mut silence, progress, &mut check).await? else {
                     return Ok(Watched::Left);
@@ -79,7 +79,7 @@ impl Following<'_> {
                     after = after.max(numbered.number);
                     // An event of a later version is none that this one could show.
                     if let Ok(event) = serde_json::from_value::<Event>(numbered.event) {
-                        silence = Silence::new();
+                        silence = Silence::since(Instant::now());
                         if let Some(event) = change(event) {
                             progress.event(&event);
                         }
@@ -113,7 +113,7 @@ impl Following<'_> {
             if self.interrupt.is_raised() {
                 return Ok(None);
             }
-            if silence.is_long() {
+            if silence.is_long(Instant::now()) {
                 self.explain(silence, progress).await;
             }
         }
@@ -168,14 +168,31 @@ struct Silence {
 }
 
 impl Silence {
-    fn new() -> Self {
+    fn since(now: Instant) -> Self {
         Self {
-            asked_at: Instant::now(),
+            asked_at: now,
             said: None,
         }
     }
 
-    fn is_long(&self) -> bool {
-        self.asked_at.elapsed() >= SILENCE
+    fn is_long(&self, now: Instant) -> bool {
+        now.duration_since(self.asked_at) >= SILENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_is_long_after_half_a_minute_and_not_before() {
+        let start = Instant::now();
+        let mut silence = Silence::since(start);
+        assert!(!silence.is_long(start + SILENCE - Duration::from_nanos(1)));
+        assert!(silence.is_long(start + Duration::from_secs(30)));
+        // Asked then, it is not asked again before as much time has passed.
+        silence.asked_at = start + SILENCE;
+        assert!(!silence.is_long(start + SILENCE));
+        assert!(silence.is_long(start + 2 * SILENCE));
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here is the claim")]
 
 mod canary;
+mod clock;
 mod crash;
 mod federation;
 mod grammar;

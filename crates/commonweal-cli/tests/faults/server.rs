@@ -1,16 +1,16 @@
 //! The shipped server as a process: started, killed and started again over one data directory, behind a proxy.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use commonweal_wire::JoinString;
 use commonweal_wire::control::{
     self, ApiError, Events, Identity, NodeInfo, NumberedEvent, RunInfo, Submission,
 };
+use commonweal_wire::{JoinString, ServerIdentity};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
@@ -163,6 +163,13 @@ impl Server {
         self.serve();
     }
 
+    /// Kills it and starts it again over the same data, by a command that is changed before.
+    pub(crate) fn restart_as(&mut self, change: impl FnOnce(Command) -> Command) {
+        self.kill();
+        let command = change(self.command());
+        self.spawn(command);
+    }
+
     /// Sends a signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.as_ref().unwrap(), name);
@@ -211,6 +218,30 @@ impl Server {
             .output()
             .unwrap();
         String::from_utf8_lossy(&output.stdout).parse().unwrap()
+    }
+
+    /// `commonweal …` of a researcher who is logged in.
+    pub(crate) fn researcher(&self, arguments: &[&str]) -> Command {
+        let command = |arguments: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_commonweal"));
+            command
+                .args(arguments)
+                .env("COMMONWEAL_HOME", self.place("home"));
+            command
+        };
+        let ServerIdentity::Authority(authority) = self.invite("nobody").server else {
+            panic!("the server has a certificate of another authority");
+        };
+        let url = format!("https://{}", self.own_address());
+        let mut login = command(&["login", &url, "--ca-fingerprint", &authority.to_string()]);
+        let mut login = login
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        writeln!(login.stdin.take().unwrap(), "{}", self.key).unwrap();
+        assert!(login.wait().unwrap().success());
+        command(arguments)
     }
 
     /// Somebody with the key of this secret, past the proxy.

@@ -19,11 +19,7 @@ pub(crate) struct Site {
 impl Site {
     /// Joins under this name with this text in its settings about data, and does not run yet.
     pub(crate) fn join(server: &Server, name: &str, data: &str) -> Self {
-        let site = Self {
-            name: name.to_owned(),
-            folder: server.place(name),
-            child: None,
-        };
+        let site = Self::new(server, name);
         let (code, said) = site.try_join(&server.invite(name));
         assert_eq!(code, 0, "{said}");
         let settings = site.folder.join("node/node.toml");
@@ -31,7 +27,17 @@ impl Site {
         site
     }
 
-    fn try_join(&self, join: &JoinString) -> (i32, String) {
+    /// Not joined.
+    pub(crate) fn new(server: &Server, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            folder: server.place(name),
+            child: None,
+        }
+    }
+
+    /// Joins; gives the exit code, and all that was said.
+    pub(crate) fn try_join(&self, join: &JoinString) -> (i32, String) {
         let mut child = self
             .command(&["join", "--accept", "all", "--smallest-cohort", "2"])
             .stdin(Stdio::piped())
