@@ -46,9 +46,12 @@ pub struct ServerFlags {
     /// Connections at a time
     #[arg(long, value_name = "N")]
     pub connections: Option<String>,
-    /// Attempts to join that one address has in a minute
+    /// Failed attempts to join that one address has before it has to wait, for longer after each
     #[arg(long, value_name = "N")]
     pub joins_per_minute: Option<String>,
+    /// Requests that one node has in a second for long; twice as many at once after a rest
+    #[arg(long, value_name = "N")]
+    pub requests_per_second: Option<String>,
     /// Models of a run that are kept, from its end
     #[arg(long, value_name = "N")]
     pub retention_last: Option<String>,
@@ -82,6 +85,7 @@ impl ServerFlags {
             ("largest_submission_mb", &self.largest_submission_mb),
             ("connections", &self.connections),
             ("joins_per_minute", &self.joins_per_minute),
+            ("requests_per_second", &self.requests_per_second),
             ("retention.last", &self.retention_last),
             ("retention.best", &self.retention_best),
             ("retention.every", &self.retention_every),

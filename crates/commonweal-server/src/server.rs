@@ -118,6 +118,7 @@ impl Server {
             approves: config.approve_nodes,
             connections: to_usize(config.connections),
             free_attempts: u32::try_from(config.joins_per_minute).unwrap_or(u32::MAX),
+            requests_per_second: config.requests_per_second,
             submission_bytes: to_usize(config.largest_submission_mb.saturating_mul(1_000_000)),
             closing: is_closing,
         })

@@ -6,6 +6,7 @@ mod canary;
 mod clock;
 mod crash;
 mod federation;
+mod flood;
 mod grammar;
 mod hand;
 mod hostile;

@@ -128,11 +128,21 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "joins_per_minute",
-        meaning: "attempts to join that one address has in a minute",
+        meaning: "failed attempts to join that one address has before it has to wait, for longer after each",
         default: Some("30"),
         is_in_file: true,
         set: |config, text| {
             config.joins_per_minute = positive(text)?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "requests_per_second",
+        meaning: "requests that one node has in a second for long; twice as many at once after a rest",
+        default: Some("500"),
+        is_in_file: true,
+        set: |config, text| {
+            config.requests_per_second = positive(text)?;
             Ok(())
         },
     },

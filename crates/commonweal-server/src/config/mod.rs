@@ -43,8 +43,10 @@ pub struct ServerConfig {
     pub largest_submission_mb: u64,
     /// Connections at a time.
     pub connections: u64,
-    /// Attempts to join that one address has in a minute.
+    /// Failed attempts to join that one address has before it has to wait, for longer after each.
     pub joins_per_minute: u64,
+    /// Requests that one node has in a second.
+    pub requests_per_second: u64,
     /// Which models of a run are kept.
     pub retention: Retention,
     /// How log lines are written.
@@ -273,6 +275,7 @@ impl ServerConfig {
             largest_submission_mb: 0,
             connections: 0,
             joins_per_minute: 0,
+            requests_per_second: 0,
             retention: Retention {
                 last: 0,
                 best: false,

@@ -51,12 +51,14 @@ impl FromRequestParts<Arc<Door>> for Asker {
                 "no node with this key is enrolled: join with an invitation",
             ));
         };
+        door.refuse_spendthrift(&signed.node)?;
         if !signed.is_by(&member.key, parts.method.as_str(), target(parts)) {
             return Err(Refused::new(
                 RefusalCode::Signature,
                 "the signature is not of this request",
             ));
         }
+        door.budgets().spend(signed.node, door.clock.passed_us());
         door.note(&signed)?;
         match member.state {
             NodeState::Enrolled => {}

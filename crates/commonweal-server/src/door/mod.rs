@@ -3,6 +3,7 @@
 mod asked;
 mod attempts;
 mod blob;
+mod budget;
 mod connection;
 mod control;
 mod health;
@@ -23,12 +24,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use commonweal_wire::{RefusalCode, Signed, control as api, path};
+use commonweal_wire::{KeyId, RefusalCode, Signed, control as api, path};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use attempts::Attempts;
+use budget::Budgets;
 use connection::{Hall, Peer};
 use refused::Refused;
 use register::Register;
@@ -62,6 +64,7 @@ pub(crate) struct Door {
     register: Register,
     replays: Mutex<Replays>,
     attempts: Mutex<Attempts>,
+    budgets: Mutex<Budgets>,
     visitors: Mutex<Visitors>,
     readiness: health::Readiness,
     refusals_logged: observe::Gate,
@@ -79,6 +82,8 @@ pub(crate) struct DoorParts {
     pub(crate) connections: usize,
     /// Failed attempts to join that an address has before it has to wait.
     pub(crate) free_attempts: u32,
+    /// Requests that a node has in a second.
+    pub(crate) requests_per_second: u64,
     /// The largest submission.
     pub(crate) submission_bytes: usize,
     pub(crate) closing: watch::Receiver<bool>,
@@ -103,6 +108,7 @@ impl Door {
             register: Register::default(),
             replays: Mutex::new(Replays::new(unix_ms())),
             attempts: Mutex::new(Attempts::new(parts.free_attempts)),
+            budgets: Mutex::new(Budgets::new(parts.requests_per_second)),
             visitors: Mutex::new(Visitors::new(parts.connections)),
             readiness: health::Readiness::default(),
             refusals_logged: observe::Gate::default(),
@@ -132,6 +138,7 @@ impl Door {
                 tracing::error!(%error, "the store cannot be read");
             }
             self.replays().forget_old(unix_ms());
+            self.budgets().forget_rested(self.clock.passed_us());
         }
     }
 
@@ -184,6 +191,17 @@ impl Door {
         })
     }
 
+    /// Refuses the holder of a key who has asked more than it may.
+    fn refuse_spendthrift(&self, key: &KeyId) -> Result<(), Refused> {
+        match self.budgets().is_spent(key, self.clock.passed_us()) {
+            false => Ok(()),
+            true => Err(Refused::new(
+                RefusalCode::TooMany,
+                "too many requests by this node: wait, and for longer each time",
+            )),
+        }
+    }
+
     /// The connection is no stranger's.
     fn know(&self, peer: &Peer) {
         if peer.become_known() {
@@ -197,6 +215,10 @@ impl Door {
 
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn budgets(&self) -> MutexGuard<'_, Budgets> {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn visitors(&self) -> MutexGuard<'_, Visitors> {

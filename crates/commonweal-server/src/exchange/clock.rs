@@ -25,6 +25,12 @@ impl Clock {
         self.origin_ms + self.passed_ms()
     }
 
+    /// Microseconds since the process began.
+    #[must_use]
+    pub fn passed_us(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX / 2)
+    }
+
     /// Milliseconds since the process began.
     #[must_use]
     pub fn passed_ms(&self) -> u64 {
