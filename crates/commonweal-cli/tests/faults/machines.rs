@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use commonweal_wire::control::RunState;
+use commonweal_wire::control::{self, RunInfo, RunState};
 
 use crate::federation::{Federation, is_round, job};
 use crate::hand::{Hand, JOB};
@@ -92,6 +92,37 @@ fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_room() {
     Hand::do_the_rest(&mut [&mut one, &mut two]);
     let info = server.end(&run);
     assert_eq!(info.state, RunState::Finished, "{:?}", info.reason);
+    drop(server);
+}
+
+#[test]
+fn a_run_that_waits_for_room_on_the_disk_can_be_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = Disk::mount(&folder.path().join("data"), 16) else {
+        return;
+    };
+    let server = Server::start_at(folder.path().join("data"));
+    let mut one = Hand::enrolled(&server, "one", 1);
+    let mut two = Hand::enrolled(&server, "two", 2);
+    let run = server.submit(JOB).id;
+    one.approve();
+    two.approve();
+    let given = (one.work(), two.work());
+    disk.fill();
+    one.do_honestly(&given.0);
+    two.do_honestly(&given.1);
+    until("the log speaks of the disk", || {
+        server.log().contains("the store refuses")
+    });
+    let cancel = || server.control::<RunInfo>("POST", &control::cancel(&run), &());
+    let told = cancel().unwrap_err();
+    assert!(told.contains("does nothing more"), "{told}");
+    assert!(told.to_lowercase().contains("disk is full"), "{told}");
+    assert!(cancel().is_err(), "it is not written down yet");
+    disk.free();
+    let info = server.end(&run);
+    assert_eq!(info.state, RunState::Cancelled, "{:?}", info.reason);
+    assert_eq!(info.round, 0);
     drop(server);
 }
 

@@ -261,9 +261,16 @@ impl Runs {
             Some(live) => {
                 let mut moved = live.page.moved.subscribe();
                 let by = by.to_owned();
+                live.page.cancelled.send_replace(Some(by.clone()));
                 // A run that ends meanwhile needs no word.
                 let _ = live.inbox.send(Message::Cancel { by });
                 while self.0.live(id).is_some() {
+                    if let Some(why) = live.page.unstored() {
+                        let message = format!(
+                            "{id} does nothing more, and is over as soon as that can be written down: {why}"
+                        );
+                        return Err(error("unavailable", message));
+                    }
                     if moved.changed().await.is_err() {
                         break;
                     }

@@ -49,6 +49,10 @@ pub(super) struct Page {
     pub(super) progress: Mutex<Option<Progress>>,
     /// Counts up whenever something happened.
     pub(super) moved: watch::Sender<u64>,
+    /// Who wants the run to end: for a task that waits for the store, and reads no messages meanwhile.
+    pub(super) cancelled: watch::Sender<Option<String>>,
+    /// Why the run's end, after which it does nothing more, is not stored yet.
+    unstored: Mutex<Option<String>>,
 }
 
 impl Page {
@@ -56,7 +60,20 @@ impl Page {
         Self {
             progress: Mutex::default(),
             moved: watch::Sender::new(0),
+            cancelled: watch::Sender::new(None),
+            unstored: Mutex::default(),
         }
+    }
+
+    /// The run's end cannot be stored for now.
+    pub(super) fn is_unstored(&self, why: String) {
+        *self.unstored.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.move_on();
+    }
+
+    pub(super) fn unstored(&self) -> Option<String> {
+        let unstored = self.unstored.lock().unwrap_or_else(PoisonError::into_inner);
+        unstored.clone()
     }
 
     /// Something happened: those who wait look again.

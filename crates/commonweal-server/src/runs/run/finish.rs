@@ -41,13 +41,12 @@ impl Actor {
         let id = self.record.id.clone();
         let at_ms = self.shared.exchange.now_ms();
         let note = Note { at_ms, events: &[] };
+        let never = std::future::pending();
         let ended = self
-            .insist(|| async {
-                self.shared
-                    .store
-                    .runs()
-                    .set_state(&id, state, Some(reason), note)
-                    .await
+            .insist_unless(never, || async {
+                let runs = self.shared.store.runs();
+                let stored = runs.set_state(&id, state, Some(reason), note).await;
+                stored.inspect_err(|error| self.page.is_unstored(error.to_string()))
             })
             .await;
         if ended.is_err() {

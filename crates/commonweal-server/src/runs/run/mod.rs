@@ -272,11 +272,34 @@ impl Actor {
     }
 
     /// Does something with the store until it succeeds: a full disk or a lock that another process holds stops the run
-    /// for that long and loses nothing.
+    /// for that long and loses nothing. Who cancels the run is heard meanwhile.
     async fn insist<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Stop>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
+        let mut cancelled = self.page.cancelled.subscribe();
+        let given_up = async {
+            let by = cancelled.wait_for(Option::is_some).await;
+            let by = by.ok().and_then(|by| by.clone());
+            match by {
+                Some(by) => Stop::Cancelled(by),
+                // The page is this task's own: its other end is never gone.
+                None => std::future::pending().await,
+            }
+        };
+        self.insist_unless(given_up, attempt).await
+    }
+
+    /// As [`insist`](Self::insist), unless there is a reason to give up between two attempts.
+    async fn insist_unless<T, F>(
+        &self,
+        given_up: impl Future<Output = Stop>,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Stop>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut given_up = std::pin::pin!(given_up);
         let mut closing = self.shared.closing.subscribe();
         loop {
             let error = match attempt().await {
@@ -293,6 +316,7 @@ impl Actor {
             tracing::error!(run = %self.record.id, %error, "the store refuses; trying again");
             tokio::select! {
                 _ = closing.wait_for(|&is_closing| is_closing) => return Err(Stop::Stopping),
+                stop = &mut given_up => return Err(stop),
                 () = tokio::time::sleep(RETRY) => {}
             }
         }
