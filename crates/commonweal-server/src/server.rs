@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio_rustls::TlsAcceptor;
 
+use crate::admin::{BackupError, sweep_backups};
 use crate::authority::{Authority, AuthorityError};
 use crate::config::{PublicUrl, ServerConfig};
 use crate::door::{Door, DoorParts};
@@ -62,6 +63,9 @@ pub enum StartError {
     /// Certificates.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// What a killed backup has left cannot be removed.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The database or the blobs.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,6 +96,7 @@ impl Server {
         let lock = ServerLock::take(&config.data_dir)?;
         let store = Store::open(&config.data_dir).await?;
         store.sweep().await?;
+        sweep_backups(&config.data_dir)?;
         let authority = open_authority(config.clone()).await?;
         let tls = TlsAcceptor::from(authority.tls_config()?);
         let clock = Clock::start();

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use commonweal_core::{ClientName, Stage, TaskId};
+use commonweal_server::Server;
 use commonweal_server::admin::{Admin, AdminError, BackupError, restore};
 use commonweal_server::authority::Authority;
 use commonweal_server::config::ServerConfig;
@@ -221,9 +222,45 @@ async fn a_backup_of_a_server_at_work_is_restored_elsewhere_as_it_was() {
     for folder in [from.path(), &folder] {
         for entry in std::fs::read_dir(folder).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(!name.starts_with("backup-"), "{name}");
+            assert!(!name.contains("unfinished"), "{name}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_killed_backup_has_left_is_removed_by_the_next_and_by_a_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let config = ServerConfig {
+        listen: ([127, 0, 0, 1], 0).into(),
+        ..ServerConfig::of(&data)
+    };
+    let admin = Admin::open(config.clone()).await.unwrap();
+    let left = data.join("unfinished-backup-1a2b3c");
+    let own = data.join("backup-of-mine");
+    let leave = || {
+        std::fs::create_dir_all(left.join("blobs")).unwrap();
+        std::fs::write(left.join("commonweal.sqlite"), b"half").unwrap();
+    };
+    std::fs::create_dir(&own).unwrap();
+    leave();
+    admin.backup(&folder.path().join("one.tar")).await.unwrap();
+    assert!(!left.exists());
+    leave();
+    let running = Server::start(config).await.unwrap();
+    assert!(!left.exists());
+    // While another process makes a backup, its folder is left alone, and no second one is made.
+    let lock = std::fs::File::open(data.join("backup.lock")).unwrap();
+    lock.lock().unwrap();
+    leave();
+    let second = admin.backup(&folder.path().join("two.tar")).await;
+    assert!(
+        matches!(second, Err(BackupError::Busy { .. })),
+        "{second:?}"
+    );
+    assert!(left.exists());
+    assert!(own.exists(), "it is nobody's but its owner's");
+    running.shutdown().await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! First `commonweal-backup.json`, which says what it is; then the authority, the database and the blobs. The file
 //! holds the authority's key: it is as secret as the data directory.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,9 @@ const FORMAT: u32 = 1;
 /// Files of a data directory besides the database and the blobs.
 const FILES: [&str; 5] = [CA_CERTIFICATE, CA_KEY, TLS_CERTIFICATE, TLS_KEY, CONFIG];
 /// Where a backup is put together, or taken apart, within a data directory.
-const BESIDE: &str = "backup-";
+const BESIDE: &str = "unfinished-backup-";
+/// Held while a backup is put together; ends with its process, however that ends.
+const LOCK: &str = "backup.lock";
 
 /// What is in a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +44,12 @@ struct Label {
 /// Why there is no backup, or nothing was put back.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
+    /// One backup at a time.
+    #[error("another backup of {} is being made: wait for its end", folder.display())]
+    Busy {
+        /// The data directory.
+        folder: PathBuf,
+    },
     /// Nothing is overwritten.
     #[error("{} is there already: choose another name", path.display())]
     Exists {
@@ -93,18 +101,59 @@ impl Admin {
     /// twice until it is done.
     ///
     /// # Errors
-    /// [`BackupError::Exists`]; there is otherwise either the whole file or none.
+    /// [`BackupError::Exists`], [`BackupError::Busy`]; there is otherwise either the whole file or none.
     pub async fn backup(&self, file: &Path) -> Result<BackupSummary, BackupError> {
         let file = file.to_path_buf();
         if file.exists() {
             return Err(BackupError::Exists { path: file });
         }
         let folder = self.config.data_dir.clone();
+        let Some(_turn) = turn(&folder)? else {
+            return Err(BackupError::Busy { folder });
+        };
+        sweep(&folder)?;
         let copy = TempDir::with_prefix_in(BESIDE, &folder).map_err(of_file(&folder))?;
         self.store.copy_into(copy.path()).await?;
         let packed = spawn_blocking(move || pack(&folder, copy.path(), &file));
         packed.await.map_err(|_| StoreError::Stopped)?
     }
+}
+
+/// Removes what a backup that was killed has left in a data directory, unless one is being made.
+///
+/// # Errors
+/// [`BackupError::File`].
+pub(crate) fn sweep_backups(folder: &Path) -> Result<(), BackupError> {
+    match turn(folder)? {
+        Some(_turn) => sweep(folder),
+        None => Ok(()),
+    }
+}
+
+/// The right to put a backup together; none while another process has it.
+fn turn(folder: &Path) -> Result<Option<File>, BackupError> {
+    let path = folder.join(LOCK);
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.map_err(of_file(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(of_file(&path)(error)),
+    }
+}
+
+fn sweep(folder: &Path) -> Result<(), BackupError> {
+    for entry in std::fs::read_dir(folder).map_err(of_file(folder))? {
+        let path = entry.map_err(of_file(folder))?.path();
+        let is_left = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with(BESIDE));
+        if is_left && path.is_dir() {
+            std::fs::remove_dir_all(&path).map_err(of_file(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts a backup back into a new or empty data directory, and holds every byte of it against its digest.

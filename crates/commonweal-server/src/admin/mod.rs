@@ -21,6 +21,7 @@ use crate::store::{
     ApiKey, Invitation, Invitations, Keys, Node, NodeState, Nodes, Role, Store, StoreError,
 };
 
+pub(crate) use backup::sweep_backups;
 pub use backup::{BackupError, BackupSummary, restore};
 pub use sites::{SitesError, read_sites};
 
