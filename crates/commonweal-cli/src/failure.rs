@@ -8,10 +8,12 @@ use commonweal_core::job::reference::NoSuchKey;
 use commonweal_core::job::{self, JobError, JobErrors, Place};
 use commonweal_data::registry;
 use commonweal_data::table::SchemaError;
-use commonweal_disk::SourceError;
 use commonweal_disk::file::FileError;
+use commonweal_disk::model_file::ModelFileError;
+use commonweal_disk::{JsonError, SourceError};
 use commonweal_server::config::ConfigError;
 use commonweal_sim::checkpoint::CheckpointError;
+use commonweal_sim::states::StateError;
 use commonweal_sim::{PredictError, RowsError, SimulationError};
 use serde::Serialize;
 use thiserror::Error;
@@ -334,6 +336,7 @@ impl Failure {
                 let known = registry::all().iter().map(|known| known.name);
                 nearest(name, known).map(|name| format!("did you mean {name:?}?"))
             }
+            Self::Simulation(error) => file_of(error).and_then(next_of_file),
             Self::OtherJob => Some("start a new run with `commonweal simulate`".to_owned()),
             Self::AlreadyFinished { run } => Some(format!(
                 "`commonweal evaluate {}` measures its model",
@@ -427,6 +430,32 @@ fn exit_of(error: &SimulationError) -> Exit {
         }
         | E::Checkpoint(CheckpointError::OtherSimulation { .. }) => Exit::Refused,
         _ => Exit::Failed,
+    }
+}
+
+/// The file that a simulation could not write or read, if that is the matter.
+fn file_of(error: &SimulationError) -> Option<&FileError> {
+    use SimulationError as E;
+    match error {
+        E::File(error)
+        | E::Checkpoint(CheckpointError::File(error))
+        | E::ModelFile(ModelFileError::File(error))
+        | E::Record(JsonError::File(error))
+        | E::State(StateError::File(error)) => Some(error),
+        _ => None,
+    }
+}
+
+/// What to do about a run folder's file.
+fn next_of_file(error: &FileError) -> Option<String> {
+    match error {
+        FileError::DiskFull { .. } => {
+            Some("`commonweal resume` goes on from the last checkpoint".to_owned())
+        }
+        FileError::Denied { .. } => {
+            Some("--runs-dir FOLDER chooses another folder for runs".to_owned())
+        }
+        _ => None,
     }
 }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 pub enum FileError {
     /// No room. What was there before is untouched.
     #[error(
-        "the disk is full: {} was not written; what was saved before is untouched. \
-         Free some space, then continue with `commonweal resume`", path.display()
+        "the disk is full: {} was not written; what was saved before is untouched. Free some space, and it can \
+         go on from there", path.display()
     )]
     DiskFull {
         /// The file that has no room.
@@ -18,8 +18,7 @@ pub enum FileError {
     },
     /// The user may not write there.
     #[error(
-        "no permission to write {}: choose another folder with `--runs-dir FOLDER`, \
-         or change the folder's permissions", path.display()
+        "no permission to write {}: change its permissions, or run as a user who may", path.display()
     )]
     Denied {
         /// The file or folder.
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_was_refused_and_names_the_flag_there_is() {
+    fn a_refusal_says_what_was_refused_and_what_to_do() {
         let denied = || io::ErrorKind::PermissionDenied.into();
         let read = FileError::of_reading(Path::new("rows.csv"), denied()).to_string();
         assert!(read.starts_with("no permission to read rows.csv"), "{read}");
@@ -185,7 +184,7 @@ mod tests {
             written.starts_with("no permission to write runs"),
             "{written}"
         );
-        assert!(written.contains("`--runs-dir FOLDER`"), "{written}");
+        assert!(written.contains("change its permissions"), "{written}");
     }
 
     #[test]
