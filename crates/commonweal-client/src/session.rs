@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use commonweal_core::job::{BUILT_IN_TRAINER, Job, ModelKind};
 use commonweal_core::{
-    ClientName, ClientRows, ClientState, Digest, Layout, MetricSums, Parameters, ParametersError,
-    Payload, PrepareError, Prepared, Progress, ProtectError, Purpose, Seed, Task, TaskKind,
-    TrainError, Trainer,
+    ClientName, ClientRows, ClientState, Digest, Known, Layout, MetricSums, Parameters,
+    ParametersError, Payload, PrepareError, Prepared, Progress, ProtectError, Purpose,
+    RunSpecError, Seed, Task, TaskKind, TrainError, Trainer,
 };
 use commonweal_data::{ApplyError, Dataset};
 use commonweal_disk::{EntropySource, NoEntropy};
-use commonweal_train::{BuiltInTrainer, Model, ModelError};
+use commonweal_train::{BuiltInTrainer, Model, ModelError, instruction_set};
 use commonweal_wire::proto::{FailureCode, TaskFailure};
 use commonweal_worker::{DataSet, WorkerData, WorkerError, WorkerTrainer, Workers};
 
 use crate::data::{DataError, OwnData};
 use crate::settings::Settings;
+use crate::terms::{Terms, TermsError, admit_stage};
 
 /// One run's data and trainer, from one task to the next.
 pub(crate) struct Session {
@@ -34,6 +35,7 @@ struct Fitted {
     dataset: Arc<Dataset>,
     model: Declared,
     trainer: Box<dyn Trainer>,
+    terms: Terms,
 }
 
 /// Who says what the model is.
@@ -72,6 +74,12 @@ pub enum SessionError {
     /// The questions are not those of the job.
     #[error("the server asks for other sums of the data than the job that was approved")]
     OtherQuestions,
+    /// The task is not one of the job.
+    #[error(transparent)]
+    OtherTask(#[from] TermsError),
+    /// The job makes no run on these data.
+    #[error(transparent)]
+    RunSpec(#[from] RunSpecError),
     /// What was found is of another run.
     #[error("what all nodes found together belongs to another job")]
     OtherPrepared,
@@ -129,6 +137,7 @@ impl Session {
 
     /// Sums up the columns that the job makes it necessary to ask for.
     pub(crate) fn prepare(&self, task: &Task) -> Result<Done, SessionError> {
+        admit_stage(task)?;
         match &task.kind {
             TaskKind::Prepare(spec) if **spec == *self.data.preparation.spec() => {}
             _ => return Err(SessionError::OtherQuestions),
@@ -168,13 +177,23 @@ impl Session {
             columns: Vec::new(),
         };
         self.fitted = None;
-        let dataset = Arc::new(self.data.dataset(prepared.unwrap_or(&nothing))?);
+        let found = prepared.unwrap_or(&nothing);
+        let dataset = Arc::new(self.data.dataset(found)?);
+        let target = dataset.shape().target;
+        let known = Known {
+            manifest: self.manifest,
+            prepared: prepared.map(Prepared::digest),
+            class_rows: self.data.preparation.class_rows_of(found, target),
+            instruction_set: instruction_set().to_string(),
+        };
+        let terms = Terms::of_job(&self.job, known, &self.name)?;
         let (trainer, model) = self.trainer(&dataset, settings, folder)?;
         self.fitted = Some(Fitted {
             prepared: prepared.map(Prepared::digest),
             dataset,
             model,
             trainer,
+            terms,
         });
         Ok(())
     }
@@ -227,7 +246,7 @@ impl Session {
         Some(self.data.preparation.class_rows_of(prepared, target))
     }
 
-    /// Trains or evaluates `model`, after [`Session::fit`].
+    /// Trains or evaluates `model`, after [`Session::fit`], if the job that was approved asks for it.
     pub(crate) fn perform(
         &mut self,
         task: &Task,
@@ -235,6 +254,9 @@ impl Session {
         state: ClientState,
         progress: &mut dyn Progress,
     ) -> Result<Done, SessionError> {
+        if let Some(fitted) = &self.fitted {
+            fitted.terms.admit(task)?;
+        }
         match &task.kind {
             TaskKind::Prepare(_) => self.prepare(task),
             TaskKind::Train(plan) => {
@@ -328,7 +350,8 @@ impl SessionError {
     pub(crate) fn failure(&self) -> TaskFailure {
         let (code, step, index) = match self {
             Self::Data(_) | Self::Apply(_) | Self::Prepare(_) => (FailureCode::Data, 0, 0),
-            Self::OtherQuestions | Self::OtherPrepared | Self::Model(_) | Self::Parameters(_) => {
+            Self::OtherQuestions | Self::OtherTask(_) => (FailureCode::Unsupported, 0, 0),
+            Self::OtherPrepared | Self::Model(_) | Self::RunSpec(_) | Self::Parameters(_) => {
                 (FailureCode::Model, 0, 0)
             }
             Self::NoTrainer { .. } | Self::NoExternalModel | Self::Worker(_) => {

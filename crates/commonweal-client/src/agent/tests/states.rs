@@ -1,11 +1,11 @@
 //! Client states of a trainer that has some: a worker in `sh`, whose answers are written before it is asked.
 
-use commonweal_core::{Layout, Parameters, Task};
+use commonweal_core::{Layout, Parameters, Purpose, Seed, Task};
 use commonweal_worker::{Dtype, Frame, Limits};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-use super::fixture::{Federation, LOGISTIC, Site, job, ward};
+use super::fixture::{Federation, LOGISTIC, Site, job, name, ward};
 use super::work::train_task;
 
 const HELLO: &str = r#"{"type":"hello","protocol":1,"capabilities":["train","evaluate"]}"#;
@@ -84,18 +84,20 @@ fn a_state_advances_with_the_commit_alone_and_across_restarts_of_the_node() {
     std::fs::write(site.folder.path().join("answers"), answers).unwrap();
 
     let (first, model) = train_task(&site, &mut federation);
-    let of_round = |round| {
+    let root = Seed::from(job.seed);
+    let of_round = |round, attempt| {
         let mut task: Task = first.clone();
-        task.id.round = round;
+        (task.id.round, task.id.attempt) = (round, attempt);
+        task.seed = root.derive(Purpose::Train, round, Some(&name()));
         task
     };
-    for (round, counted) in [(1, false), (2, true), (3, true)] {
-        let task = of_round(round);
+    for (round, attempt, counted) in [(1, 0, false), (1, 1, true), (2, 0, true)] {
+        let task = of_round(round, attempt);
         site.ask(&task, Some(model));
         site.settle(task.id, counted);
     }
     running.stop_after(&site, |entry| {
-        matches!(entry, crate::record::RecordEntry::Settled { task, .. } if task == "train-3")
+        matches!(entry, crate::record::RecordEntry::Settled { task, .. } if task == "train-2")
     });
     let told = site.folder.path().join("told");
     assert_eq!(
@@ -106,7 +108,7 @@ fn a_state_advances_with_the_commit_alone_and_across_restarts_of_the_node() {
     // A node that comes back goes on from what was counted last.
     site.server.restart("sum-2");
     let running = site.start();
-    site.ask(&of_round(4), Some(model));
+    site.ask(&of_round(3, 0), Some(model));
     running.stop().unwrap();
     assert_eq!(notes(&std::fs::read(&told).unwrap()), [Some(3.0)]);
 }

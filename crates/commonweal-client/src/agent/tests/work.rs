@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use commonweal_core::job::{Job, Manifest};
 use commonweal_core::{
-    ClientState, Digest, ModelVersion, PrepareSpec, Seed, Stage, Task, TaskId, TaskKind,
+    ClientState, Digest, EvaluatePlan, LocalOptimizer, MetricKind, MetricSpec, ModelVersion,
+    PrepareSpec, Quantizer, Seed, Stage, Task, TaskId, TaskKind, TrainPlan, Weight, Weighting,
 };
 use commonweal_wire::proto::{self, FailureCode, instruction::Kind};
 use commonweal_wire::{path, task_id};
@@ -294,7 +295,90 @@ fn other_questions_than_the_jobs_are_not_answered() {
         column.statistic = commonweal_core::Statistic::Levels;
     }
     site.assign(&prepare_task(&job, &spec), None);
-    assert_eq!(site.failure(0), FailureCode::Model);
+    assert_eq!(site.failure(0), FailureCode::Unsupported);
+    running.stop().unwrap();
+}
+
+#[test]
+fn other_work_than_the_jobs_is_not_done() {
+    let site = Site::willing();
+    let running = site.start();
+    let mut federation = Federation::found(&site, &job(LOGISTIC));
+    let (task, model) = train_task(&site, &mut federation);
+    let changes: [fn(&mut TrainPlan); 8] = [
+        |plan| plan.epochs += 1,
+        |plan| plan.steps = Some(1),
+        |plan| plan.batch_size = Some(1),
+        |plan| plan.learning_rate *= 2.0,
+        |plan| plan.optimizer = ADAGRAD,
+        |plan| plan.class_weights = Some([1.0, 0.0].into()),
+        |plan| plan.weighting = Weighting::Uniform,
+        |plan| plan.pipeline.quantizer = Quantizer::new(1024.0).unwrap(),
+    ];
+    let mut others: Vec<Task> = changes
+        .into_iter()
+        .map(|change| with_plan(&task, change))
+        .collect();
+    let mut other = |change: fn(&mut Task)| {
+        let mut task = task.clone();
+        change(&mut task);
+        others.push(task);
+    };
+    other(|task| task.seed = Seed::from(7));
+    other(|task| task.id.round = 4);
+    other(|task| task.id.stage = Stage::Evaluate);
+    for (before, mut task) in others.into_iter().enumerate() {
+        task.id.attempt = before as u32 + 1;
+        site.assign(&task, Some(model));
+        assert_eq!(site.failure(before), FailureCode::Unsupported, "{task:?}");
+    }
+    // The largest weight follows from the cohort, and not from the job.
+    let larger = with_plan(&task, |plan| {
+        plan.pipeline.largest_weight = Weight::largest_for(10_000);
+    });
+    site.ask(&larger, Some(model));
+    running.stop().unwrap();
+}
+
+const ADAGRAD: LocalOptimizer = LocalOptimizer::Adagrad {
+    epsilon: 1.0,
+    weight_decay: 0.0,
+};
+
+/// The same task of training with a changed plan.
+fn with_plan(task: &Task, change: fn(&mut TrainPlan)) -> Task {
+    let TaskKind::Train(plan) = &task.kind else {
+        panic!("{task:?}");
+    };
+    let mut plan = TrainPlan::clone(plan);
+    change(&mut plan);
+    Task {
+        kind: TaskKind::Train(Arc::new(plan)),
+        ..task.clone()
+    }
+}
+
+#[test]
+fn other_metrics_than_the_jobs_are_not_measured() {
+    let site = Site::willing();
+    let running = site.start();
+    let mut federation = Federation::found(&site, &job(LOGISTIC));
+    let (_, model) = train_task(&site, &mut federation);
+    let task = evaluate_task(&mut federation);
+    let metrics = MetricSpec::new(vec![MetricKind::Loss], 2).unwrap();
+    let other = Task {
+        kind: TaskKind::Evaluate(Arc::new(EvaluatePlan {
+            metrics: Arc::new(metrics),
+        })),
+        ..task.clone()
+    };
+    site.assign(&other, Some(model));
+    assert_eq!(site.failure(0), FailureCode::Unsupported);
+    let mut beyond = task.clone();
+    beyond.id.round = 4;
+    site.assign(&beyond, Some(model));
+    assert_eq!(site.failure(1), FailureCode::Unsupported);
+    site.ask(&task, Some(model));
     running.stop().unwrap();
 }
 
