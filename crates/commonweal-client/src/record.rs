@@ -1,16 +1,20 @@
 //! The record: one line for every job the node took and for everything that it sent, each bound to the one before.
 //!
-//! A line holds the SHA-256 of the line before it, and the last line's is kept beside the file: a line that was
-//! changed, taken out, added or moved breaks the chain. Whoever can write both files can write a new chain; copy
-//! the head elsewhere to be safe from that too.
+//! A line holds the SHA-256 of the line before it, and the last line's is kept beside the file, in the head: a line that
+//! was changed, taken out, moved or put between others breaks the chain. One that was put at the end and follows from the
+//! last does not: so looks a line whose head a crash kept from being written. Whoever can write both files can write a new
+//! chain; copy the head elsewhere to be safe from that too.
+//!
+//! A line is on the disk before its head is, and the head before anything is sent. What a crash or a full disk left of a
+//! line, without its end, is none: it is not read, and the next line takes its place.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 
 use commonweal_core::Digest;
-use commonweal_disk::file::{FileError, read_text};
+use commonweal_disk::file::{FileError, read_bytes, read_text};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::NodeFolder;
@@ -145,6 +149,20 @@ struct Head {
     number: u64,
     /// SHA-256 of the last one.
     digest: Digest,
+    /// Bytes before the last one.
+    #[serde(default)]
+    start: u64,
+}
+
+impl Head {
+    /// Before the first line.
+    fn none() -> Self {
+        Self {
+            number: 0,
+            digest: Digest::of(b""),
+            start: 0,
+        }
+    }
 }
 
 /// Why the record cannot be written, or is not what was written.
@@ -170,7 +188,11 @@ pub enum RecordError {
         line: usize,
     },
     /// The end is missing.
-    #[error("{}: there were {expected} lines, and {found} are left: the end was cut off", path.display())]
+    #[error(
+        "{}: there were {expected} lines, and {found} are left: the end was cut off. Keep the file and its head \
+         elsewhere; without them the node begins a new record",
+        path.display()
+    )]
     Cut {
         /// The file.
         path: PathBuf,
@@ -180,7 +202,11 @@ pub enum RecordError {
         found: u64,
     },
     /// The line at which the head was is another.
-    #[error("{}: line {line} is not the one that was last: the record was written anew", path.display())]
+    #[error(
+        "{}: line {line} is not the one that was last: the record was written anew. Keep the file and its head \
+         elsewhere; without them the node begins a new record",
+        path.display()
+    )]
     OtherHead {
         /// The file.
         path: PathBuf,
@@ -208,36 +234,36 @@ impl Record {
         }
     }
 
-    /// Appends a line. Costs two small writes; the operating system brings them to the disk.
+    /// Appends a line, and returns once it is on the disk. Costs a sync, and reads the line before.
     ///
     /// # Errors
-    /// [`RecordError`], such as on a full disk.
+    /// [`RecordError`], such as on a full disk, or if the line that was last is not there.
     pub fn append(&self, at_ms: u64, entry: RecordEntry) -> Result<(), RecordError> {
         let of = |error: io::Error| FileError::of(&self.path, error);
         let mut file = OpenOptions::new()
             .create(true)
+            .read(true)
             .append(true)
             .open(&self.path)
             .map_err(of)?;
         file.lock().map_err(of)?;
-        let before = match self.read_head()? {
-            Some(head) => head,
-            None => self.found_head()?,
-        };
+        let (last, start) = self.end(&mut file)?;
         let line = RecordLine {
-            number: before.number + 1,
+            number: last.number + 1,
             at_ms,
-            previous: before.digest,
+            previous: last.digest,
             entry,
         };
         let text = serde_json::to_string(&line).map_err(|error| of(error.into()))?;
         let head = Head {
             number: line.number,
             digest: Digest::of(text.as_bytes()),
+            start,
         };
         file.write_all(format!("{text}\n").as_bytes()).map_err(of)?;
-        self.write_head(head)?;
-        Ok(())
+        // A head of a line that a power failure took away would say that the end was cut off.
+        file.sync_data().map_err(of)?;
+        self.write_head(head)
     }
 
     /// All lines, in order; none if there is no record yet.
@@ -255,10 +281,11 @@ impl Record {
     /// # Errors
     /// [`RecordError`], which names the line.
     pub fn verify(&self) -> Result<Vec<RecordLine>, RecordError> {
+        // The head first: a line that is added meanwhile is then one too many, and not one too few.
+        let head = self.read_head()?;
         let text = self.text()?;
         let mut lines = Vec::new();
         let mut previous = Digest::of(b"");
-        let head = self.read_head()?;
         let mut is_head_met = head.is_none_or(|head| head.number == 0);
         for (at, text) in text.lines().enumerate() {
             let line = self.parse(at + 1, text)?;
@@ -291,11 +318,14 @@ impl Record {
         }
     }
 
+    /// All whole lines. Other bytes than text's cannot be lines of a chain: their digest is another.
     fn text(&self) -> Result<String, FileError> {
-        match read_text(&self.path) {
-            Err(FileError::Missing { .. }) => Ok(String::new()),
-            text => text,
-        }
+        let mut bytes = match read_bytes(&self.path) {
+            Err(FileError::Missing { .. }) => Vec::new(),
+            bytes => bytes?,
+        };
+        bytes.truncate(whole(&bytes));
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     fn parse(&self, line: usize, text: &str) -> Result<RecordLine, RecordError> {
@@ -311,20 +341,34 @@ impl Record {
             Err(FileError::Missing { .. }) => return Ok(None),
             text => text?,
         };
+        // Nothing is in it if a crash or a full disk came after it was made.
+        if text.is_empty() {
+            return Ok(None);
+        }
         let head = serde_json::from_str(&text);
         head.map(Some).map_err(|_| RecordError::NoHead {
             path: self.head.clone(),
         })
     }
 
-    /// The head of a file without one: where its last whole line leaves the chain.
-    fn found_head(&self) -> Result<Head, RecordError> {
-        let text = self.text()?;
-        let last = text.lines().last();
-        Ok(Head {
-            number: text.lines().count() as u64,
-            digest: Digest::of(last.unwrap_or_default().as_bytes()),
-        })
+    /// The last whole line, and the bytes up to its end; cuts off what is left of a line after it.
+    fn end(&self, file: &mut File) -> Result<(Head, u64), RecordError> {
+        let of = |error: io::Error| FileError::of(&self.path, error);
+        let head = self.read_head()?.unwrap_or_else(Head::none);
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(head.start)).map_err(of)?;
+        file.read_to_end(&mut bytes).map_err(of)?;
+        let whole = whole(&bytes);
+        let Some((last, end)) = follow(head, &bytes[..whole]) else {
+            // Another look, at every line, tells which one is at fault.
+            self.verify()?;
+            let (path, line) = (self.path.clone(), head.number);
+            return Err(RecordError::OtherHead { path, line });
+        };
+        if whole < bytes.len() {
+            file.set_len(end).map_err(of)?;
+        }
+        Ok((last, end))
     }
 
     /// Replaces the head in its place: it always has the same length and fits into one sector, so that a crash leaves
@@ -340,12 +384,45 @@ impl Record {
             .map_err(of)?;
         let line = format!("{text:<width$}\n", width = HEAD_BYTES - 1);
         file.write_all(line.as_bytes()).map_err(of)?;
-        Ok(())
+        Ok(file.sync_data().map_err(of)?)
     }
 }
 
-/// Bytes of the head's file: a number of 20 digits and a digest fit.
-const HEAD_BYTES: usize = 160;
+/// Bytes of the head's file: two numbers of 20 digits and a digest fit.
+const HEAD_BYTES: usize = 200;
+
+/// Bytes up to the end of the last whole line.
+fn whole(bytes: &[u8]) -> usize {
+    let end = bytes.iter().rposition(|&byte| byte == b'\n');
+    end.map_or(0, |at| at + 1)
+}
+
+/// The last of the lines from the one that the head is of (or from the first), and the bytes of the file up to its end;
+/// none if the head's line is not there, or one does not follow from the one before.
+fn follow(head: Head, lines: &[u8]) -> Option<(Head, u64)> {
+    let mut last = (head.start == 0).then(Head::none);
+    let mut end = head.start;
+    let mut is_head_met = head.number == 0;
+    for text in lines.split_inclusive(|&byte| byte == b'\n') {
+        let line: RecordLine = serde_json::from_slice(text).ok()?;
+        let found = Head {
+            number: line.number,
+            digest: Digest::of(text.strip_suffix(b"\n")?),
+            start: end,
+        };
+        let follows = last.is_none_or(|last: Head| {
+            (line.number, line.previous) == (last.number + 1, last.digest)
+        });
+        let is_head = line.number == head.number;
+        if !follows || (is_head && found.digest != head.digest) {
+            return None;
+        }
+        is_head_met |= is_head;
+        end += text.len() as u64;
+        last = Some(found);
+    }
+    last.filter(|_| is_head_met).map(|last| (last, end))
+}
 
 impl fmt::Display for RecordEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -471,6 +548,64 @@ mod tests {
         record.append(9, RecordEntry::Over { run, ending }).unwrap();
         std::fs::write(&record.head, head).unwrap();
         assert_eq!(record.verify().unwrap().len(), 3);
+        record.append(10, over("heart-2")).unwrap();
+        assert_eq!(record.verify().unwrap().len(), 4);
+    }
+
+    fn over(run: &str) -> RecordEntry {
+        RecordEntry::Over {
+            run: run.to_owned(),
+            ending: "failed".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_line_that_a_full_disk_cut_short_is_none_and_the_next_takes_its_place() {
+        for torn in 1..40 {
+            let (_folder, record) = record(2);
+            let whole = std::fs::read(&record.path).unwrap();
+            let head = std::fs::read(&record.head).unwrap();
+            // With a letter of two bytes, so that it may be cut in its middle.
+            record.append(9, over("hérz-1")).unwrap();
+            let mut bytes = std::fs::read(&record.path).unwrap();
+            bytes.truncate(bytes.len() - torn);
+            assert!(bytes.len() > whole.len());
+            std::fs::write(&record.path, bytes).unwrap();
+            std::fs::write(&record.head, head).unwrap();
+            assert_eq!(record.verify().unwrap().len(), 2, "{torn}");
+            assert_eq!(record.lines().unwrap().len(), 2, "{torn}");
+            record.append(10, over("heart-2")).unwrap();
+            assert_eq!(record.verify().unwrap().len(), 3, "{torn}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_was_made_and_not_written_is_no_fault() {
+        let (_folder, record) = record(0);
+        std::fs::write(&record.head, "").unwrap();
+        record.append(1, over("heart-1")).unwrap();
+        assert_eq!(record.verify().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_added_to_a_record_whose_last_line_is_gone() {
+        let (_folder, record) = record(3);
+        rewrite(&record, |lines| lines.truncate(2));
+        let added = record.append(9, over("heart-1"));
+        assert!(matches!(
+            added,
+            Err(RecordError::Cut {
+                expected: 3,
+                found: 2,
+                ..
+            })
+        ));
+        let (_folder, record) = self::record(3);
+        rewrite(&record, |lines| {
+            lines[2] = lines[2].replace("true", "false")
+        });
+        let added = record.append(9, over("heart-1"));
+        assert!(matches!(added, Err(RecordError::OtherHead { line: 3, .. })));
     }
 
     proptest! {
