@@ -7,6 +7,7 @@ use bytes::Bytes;
 use commonweal_core::job::Job;
 use commonweal_core::{
     ClientState, Digest, Flow, Layout, Parameters, Prepared, Progress, Task, TaskId, TaskKind,
+    TrainError,
 };
 use commonweal_wire::proto::{FailureCode, TaskFailure};
 
@@ -89,6 +90,11 @@ impl Assignment {
             Ok(needs) => needs,
             Err(error) => return (session, Err(error)),
         };
+        // Whoever took the consent back while that was fetched wants no row to be read any more.
+        if watch.is_cancelled() {
+            let cancelled = SessionError::from(TrainError::Cancelled);
+            return (session, Err(cancelled.into()));
+        }
         let work = move || {
             let mut session = session;
             let result = self.work(&shared, job, &mut session, needs, &watch);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use commonweal_core::TaskId;
+use commonweal_core::{Digest, TaskId};
 use commonweal_wire::path;
 use commonweal_wire::proto::{FailureCode, TaskFailure};
 
@@ -65,15 +65,18 @@ impl Agent {
 
     /// Why the owner does not want a task to be done.
     fn refusal(&self, assignment: &Assignment) -> Option<FailureCode> {
-        let run = self.runs.get(&assignment.run).map(|run| &run.request);
-        let is_approved = run.is_some_and(|request| {
-            request.decision.is_approved() && request.manifest == assignment.task.manifest
-        });
-        if !is_approved {
+        if !self.is_approved(&assignment.run, assignment.task.manifest) {
             return Some(FailureCode::Denied);
         }
         let smallest = self.shared.settings.smallest_cohort;
         (assignment.task.cohort < smallest).then_some(FailureCode::Cohort)
+    }
+
+    /// Whether the owner's word holds for a run with this manifest.
+    fn is_approved(&self, run: &str, manifest: Digest) -> bool {
+        self.runs.get(run).is_some_and(|run| {
+            run.request.decision.is_approved() && run.request.manifest == manifest
+        })
     }
 
     fn begin(&mut self, assignment: Assignment) -> Result<(), AgentError> {
@@ -129,7 +132,9 @@ impl Agent {
         let Some(current) = self.current.take() else {
             return Ok(());
         };
-        if let (Some(session), true) = (session, self.runs.contains_key(&run)) {
+        if let Some(session) = session
+            && self.is_approved(&run, session.manifest())
+        {
             self.keep_session(&run, session);
         }
         if current.watch.is_cancelled() {

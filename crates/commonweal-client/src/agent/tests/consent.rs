@@ -1,11 +1,19 @@
 //! Who decides, and what happens before and after.
 
+use std::sync::Arc;
+
+use commonweal_core::job::{Job, Manifest};
+use commonweal_core::{PrepareSpec, TrainError};
 use commonweal_wire::proto;
 use commonweal_wire::proto::{FailureCode, UnfitCode, instruction::Kind, verdict};
 
-use super::fixture::{Federation, LOGISTIC, RUN, Site, job, until, ward};
+use super::fixture::{Federation, LOGISTIC, PACE, RUN, Site, job, until, ward};
+use crate::agent::{Agent, Current, Run};
+use crate::assignment::{Assignment, Watch};
 use crate::record::RecordEntry;
-use crate::request::Decision;
+use crate::request::{Decider, Decision, Request};
+use crate::runtime::runtime;
+use crate::session::SessionError;
 
 const ASK: &str = "accept = \"ask\"\nsmallest_cohort = 1";
 
@@ -95,6 +103,94 @@ fn consent_can_be_taken_back_in_the_middle_of_a_task() {
     assert_eq!(denied.reason, "withdrawn");
     assert_eq!(site.server.script().reports.len(), 1, "of prepare alone");
     running.stop().unwrap();
+}
+
+#[test]
+fn a_task_whose_run_was_denied_while_it_was_fetched_reads_no_row() {
+    // There is no file: whoever opened it would say that it cannot be read.
+    let site = Site::new(ASK, "");
+    let job = job(LOGISTIC);
+    let shared = Arc::new(site.node().shared(PACE).unwrap());
+    let watch = Arc::new(Watch::default());
+    watch.cancel();
+    let perform = assignment(&job).perform(shared, job, None, watch);
+    let (session, result) = runtime().unwrap().block_on(perform);
+    assert!(session.is_none());
+    let error = result.unwrap_err();
+    assert_eq!(error.failure().code(), FailureCode::Cancelled, "{error}");
+}
+
+#[test]
+fn data_stay_open_for_the_job_that_the_owner_agrees_to_and_no_other() {
+    let site = Site::new(ASK, &ward());
+    let (own, other) = (
+        job(LOGISTIC),
+        job(&format!("{LOGISTIC}[training]\nepochs = 2\n")),
+    );
+    let approved = Decision::Approved {
+        by: Decider::Owner,
+        at_ms: 1,
+    };
+    let denied = Decision::Denied {
+        reason: String::new(),
+        at_ms: 2,
+    };
+    for (job, decision, is_kept) in [
+        (&own, &approved, true),
+        (&own, &denied, false),
+        (&other, &approved, false),
+    ] {
+        let mut agent = Agent::new(site.node().shared(PACE).unwrap());
+        agent.runs.insert(RUN.to_owned(), asking(job, decision));
+        let watch = Arc::new(Watch::default());
+        watch.cancel();
+        agent.current = Some(Current {
+            run: RUN.to_owned(),
+            task: assignment(&own).id(),
+            watch,
+            accumulator: String::new(),
+        });
+        let opened = Box::new(super::fixture::session(&site, &own));
+        let cancelled = SessionError::from(TrainError::Cancelled).into();
+        agent
+            .worked(assignment(&own), Some(opened), Err(cancelled))
+            .unwrap();
+        assert_eq!(agent.take_session(RUN).is_some(), is_kept, "{decision:?}");
+    }
+}
+
+/// A task of `prepare` that asks nothing.
+fn assignment(job: &Job) -> Assignment {
+    let nothing = PrepareSpec {
+        columns: Vec::new(),
+    };
+    Assignment {
+        run: RUN.to_owned(),
+        task: super::work::prepare_task(job, &nothing),
+        model: None,
+        prepared: None,
+        accumulator: String::new(),
+    }
+}
+
+/// A run of `job` about which was decided.
+fn asking(job: &Job, decision: &Decision) -> Run {
+    Run {
+        request: Request {
+            run: RUN.to_owned(),
+            manifest: Manifest::of(job).digest(),
+            submitter: "ada".to_owned(),
+            submitted_at_ms: 1,
+            asked_at_ms: 1,
+            decision: decision.clone(),
+            told: true,
+            prepared: None,
+            ended: None,
+        },
+        job: Arc::new(job.clone()),
+        told: Some(decision.clone()),
+        is_judging: false,
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ use crate::solo::{self, Solo, SoloKnown};
 pub(super) const RUN: &str = "ward-1";
 
 /// Waits of a network that is close by.
-const PACE: Pace = Pace {
+pub(super) const PACE: Pace = Pace {
     first: Duration::from_millis(1),
     longest: Duration::from_millis(20),
 };
