@@ -49,15 +49,16 @@ impl Agent {
         Ok(())
     }
 
-    fn tell_again(&mut self, mut request: Request) -> Result<(), AgentError> {
-        if request.ended.is_some() {
-            request.told = false;
-            return self.revive(request);
-        }
-        let run = request.run.clone();
-        if let Some(known) = self.runs.get_mut(&run) {
+    /// The server asks what it was told already: it came back from an older backup, or forgot.
+    fn tell_again(&mut self, request: Request) -> Result<(), AgentError> {
+        if let Some(known) = self.runs.get_mut(&request.run) {
             known.told = None;
         }
+        let request = self.shared.requests.change(&request.run, |request| {
+            request.ended = None;
+            request.told = false;
+            Ok(())
+        })?;
         self.look_at(request)
     }
 
@@ -65,19 +66,15 @@ impl Agent {
     pub(super) fn work_again(&mut self, run: &str, manifest: Digest) -> Result<(), AgentError> {
         match self.shared.requests.find(run) {
             Ok(request) if request.ended.is_some() && request.manifest == manifest => {
-                self.revive(request)
+                tracing::info!(run, "the run goes on");
+                let request = self.shared.requests.change(run, |request| {
+                    request.ended = None;
+                    Ok(())
+                })?;
+                self.look_at(request)
             }
             _ => Ok(()),
         }
-    }
-
-    fn revive(&mut self, request: Request) -> Result<(), AgentError> {
-        tracing::info!(run = request.run, "the run goes on");
-        let request = self.shared.requests.change(&request.run, |request| {
-            request.ended = None;
-            Ok(())
-        })?;
-        self.look_at(request)
     }
 
     /// The manifest of a run that asks has come.

@@ -211,6 +211,24 @@ fn an_offer_that_comes_again_changes_nothing_and_is_answered_again() {
 }
 
 #[test]
+fn a_server_that_forgot_how_a_run_ended_is_answered_again() {
+    let site = Site::willing();
+    let running = site.start();
+    let job = job(LOGISTIC);
+    site.approved(&job);
+    site.server.send(Kind::RunOver(proto::RunOver {
+        run: RUN.to_owned(),
+        ending: proto::Ending::Finished.into(),
+        ..proto::RunOver::default()
+    }));
+    until("end", || site.requests().find(RUN).ok()?.ended);
+    site.offer(&job, 1);
+    assert!(matches!(site.verdict(1), verdict::Kind::Approved(_)));
+    assert_eq!(site.requests().find(RUN).unwrap().ended, None);
+    running.stop().unwrap();
+}
+
+#[test]
 fn another_run_of_the_same_name_asks_anew() {
     let site = Site::new(ASK, &ward());
     let running = site.start();
