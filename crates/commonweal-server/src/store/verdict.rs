@@ -6,7 +6,7 @@ use commonweal_core::ClientName;
 use commonweal_wire::proto::UnfitCode;
 use sqlx::FromRow;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::StoreError;
 use super::database::Database;
@@ -51,38 +51,17 @@ pub enum VerdictKind {
 pub struct Verdicts<'a>(pub(super) &'a Database);
 
 impl Verdicts<'_> {
-    /// Notes a verdict. A node's later one takes the earlier one's place.
+    /// Notes verdicts, all of them or none. A node's later one takes the earlier one's place.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn set(&self, run: &str, verdict: &Verdict) -> Result<(), StoreError> {
+    pub async fn set(&self, run: &str, verdicts: &[Verdict]) -> Result<(), StoreError> {
         let Database::Sqlite(sqlite) = self.0;
-        let (kind, schema, reason, unfit) = match &verdict.kind {
-            VerdictKind::Approved { schema } => ("approved", Some(&**schema), None, None),
-            VerdictKind::Denied { reason } => ("denied", None, Some(reason), None),
-            VerdictKind::Unfit { code, column, line } => {
-                ("unfit", None, None, Some((*code as i32, column, line)))
-            }
-        };
         let written = async {
             let mut write = sqlite.write().await?;
-            sqlx::query(
-                "INSERT INTO verdicts (run, node, kind, schema, reason, code, place, line, at_ms)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-                 ON CONFLICT (run, node) DO UPDATE SET kind = $3, schema = $4, reason = $5, code = $6, place = $7,
-                 line = $8, at_ms = $9",
-            )
-            .bind(run)
-            .bind(verdict.node.to_string())
-            .bind(kind)
-            .bind(schema)
-            .bind(reason)
-            .bind(unfit.map(|(code, _, _)| code))
-            .bind(unfit.map(|(_, column, _)| column))
-            .bind(unfit.map(|(_, _, line)| line.cast_signed()))
-            .bind(verdict.at_ms.cast_signed())
-            .execute(&mut *write)
-            .await?;
+            for verdict in verdicts {
+                set(&mut write, run, verdict).await?;
+            }
             write.commit().await
         };
         self.0.told(written.await)
@@ -100,6 +79,34 @@ impl Verdicts<'_> {
             .await
             .map_err(|error| self.0.blame(error))
     }
+}
+
+async fn set(write: &mut SqliteConnection, run: &str, verdict: &Verdict) -> sqlx::Result<()> {
+    let (kind, schema, reason, unfit) = match &verdict.kind {
+        VerdictKind::Approved { schema } => ("approved", Some(&**schema), None, None),
+        VerdictKind::Denied { reason } => ("denied", None, Some(reason), None),
+        VerdictKind::Unfit { code, column, line } => {
+            ("unfit", None, None, Some((*code as i32, column, line)))
+        }
+    };
+    sqlx::query(
+        "INSERT INTO verdicts (run, node, kind, schema, reason, code, place, line, at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (run, node) DO UPDATE SET kind = $3, schema = $4, reason = $5, code = $6, place = $7,
+         line = $8, at_ms = $9",
+    )
+    .bind(run)
+    .bind(verdict.node.to_string())
+    .bind(kind)
+    .bind(schema)
+    .bind(reason)
+    .bind(unfit.map(|(code, _, _)| code))
+    .bind(unfit.map(|(_, column, _)| column))
+    .bind(unfit.map(|(_, _, line)| line.cast_signed()))
+    .bind(verdict.at_ms.cast_signed())
+    .execute(write)
+    .await
+    .map(drop)
 }
 
 impl FromRow<'_, SqliteRow> for Verdict {

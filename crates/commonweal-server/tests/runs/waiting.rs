@@ -1,8 +1,13 @@
 //! Runs that wait for nodes, or must not.
 
-use commonweal_core::job::Job;
+use std::sync::Arc;
+
+use commonweal_core::Digest;
+use commonweal_core::job::{Job, Manifest};
+use commonweal_server::store::VerdictKind;
+use commonweal_wire::RefusalCode;
 use commonweal_wire::control::{RunState, Submission};
-use commonweal_wire::proto::{Ending, FailureCode};
+use commonweal_wire::proto::{self, Ending, FailureCode, verdict};
 
 use crate::site::Site;
 use crate::world::{Deed, Heard, Verdict, Visitor, World, impatient, name};
@@ -175,4 +180,63 @@ async fn a_reproducible_run_waits_for_a_node_that_is_away_and_says_so() {
         "finished"
     );
     assert!(world.exchange.presence(&name("c")) != commonweal_server::exchange::Presence::Unknown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_verdicts_that_come_at_once_each_is_stored_and_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(
+        "[cohort]\nminimum = 2\n[deployment]\nclients = 2\njoin_seconds = 3600\nreproducible = true\n",
+    );
+    let names: Vec<String> = (0..60).map(|at| format!("n{at:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let visitors = visitors(&job, &names);
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    let run = world.submit(&job).await.id;
+    let manifest = Manifest::of(&Job::parse(&job).unwrap()).digest();
+    // The last one says nothing, so that the run waits for it.
+    let said = visitors[..59].iter().enumerate().map(|(at, visitor)| {
+        let (world, run) = (Arc::clone(&world), run.clone());
+        let (node, schema) = (visitor.site.name.clone(), visitor.site.schema());
+        let kind = match at % 3 {
+            0 => verdict::Kind::Denied(proto::Denied {
+                reason: format!("because of {at}"),
+            }),
+            _ => verdict::Kind::Approved(proto::Approved { schema }),
+        };
+        let manifest = match at % 7 {
+            6 => Digest::of(b"another"),
+            _ => manifest,
+        };
+        tokio::spawn(async move {
+            let verdict = proto::Verdict {
+                run: run.clone(),
+                manifest: manifest.as_bytes().to_vec(),
+                kind: Some(kind),
+            };
+            // Other questions come in between.
+            world.runs.explain(&run).await.unwrap();
+            (at, world.runs.verdict(&node, verdict).await)
+        })
+    });
+    for answer in said.collect::<Vec<_>>() {
+        let (at, said) = answer.await.unwrap();
+        let code = said.err().map(|refused| refused.code);
+        assert_eq!(
+            code,
+            (at % 7 == 6).then_some(RefusalCode::Malformed),
+            "{at}"
+        );
+    }
+    let stored = world.store.verdicts().list(&run).await.unwrap();
+    let told = (0..59).filter(|at| at % 7 != 6);
+    assert_eq!(stored.len(), told.clone().count());
+    for (verdict, at) in stored.iter().zip(told) {
+        assert_eq!(verdict.node.as_str(), names[at]);
+        match &verdict.kind {
+            VerdictKind::Denied { reason } => assert_eq!(*reason, format!("because of {at}")),
+            kind => assert!(matches!(kind, VerdictKind::Approved { .. }) && at % 3 != 0),
+        }
+    }
 }

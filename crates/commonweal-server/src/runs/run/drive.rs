@@ -412,7 +412,8 @@ impl Actor {
         desk.open.lose(client, &reason, failing, self.now());
         if failure.code() == FailureCode::Denied {
             let reason = "its owner took the consent back".to_owned();
-            self.note(node, VerdictKind::Denied { reason }).await?;
+            let verdict = self.verdict(node.clone(), VerdictKind::Denied { reason });
+            self.note(vec![verdict]).await?;
         }
         Ok(Ok(()))
     }

@@ -118,12 +118,12 @@ impl Actor {
 
     /// Makes those unfit who agreed on other data than most: no single node, however early, decides on what the run is.
     async fn settle_schema(&mut self) -> Result<(), Stop> {
-        for (node, column) in self.candidates.dissenting() {
+        let dissenting = self.candidates.dissenting().into_iter();
+        let verdicts = dissenting.map(|(node, column)| {
             let (code, line) = (UnfitCode::Schema, 0);
-            let kind = VerdictKind::Unfit { code, column, line };
-            self.note(&node, kind).await?;
-        }
-        Ok(())
+            self.verdict(node, VerdictKind::Unfit { code, column, line })
+        });
+        self.note(verdicts.collect()).await
     }
 
     /// Fixes who takes part: all who agreed, for good.

@@ -57,6 +57,8 @@ pub(super) struct Actor {
     clock: RunClock,
     page: Arc<Page>,
     inbox: mpsc::UnboundedReceiver<Message>,
+    /// Taken from the inbox, and to be read before what is there.
+    put_back: Option<Message>,
     own: mpsc::UnboundedSender<Message>,
     nodes: mpsc::UnboundedReceiver<NodeEvent>,
     bell: mpsc::UnboundedSender<Bell>,
@@ -129,6 +131,7 @@ impl Actor {
             },
             page,
             inbox,
+            put_back: None,
             own,
             nodes: shared.exchange.events(),
             bell,
@@ -218,7 +221,7 @@ impl Actor {
             _ = self.ticks.tick() => Input::Tick,
             Some(bell) = self.bells.recv() => Input::Bell(bell),
             Some(event) = self.nodes.recv() => Input::Node(event),
-            Some(message) = self.inbox.recv() => Input::Message(message),
+            Some(message) = next(&mut self.put_back, &mut self.inbox) => Input::Message(message),
         }
     }
 
@@ -230,9 +233,7 @@ impl Actor {
                 verdict,
                 answer,
             } => {
-                let said = self.hear_verdict(&node, verdict).await?;
-                // Whoever asked may be gone; what it said is stored.
-                let _ = answer.send(said);
+                self.hear_verdicts(node, verdict, answer).await?;
                 self.expect_enough()?;
             }
             Message::Failure { task, answer, .. } => drop(answer.send(Err(self.past(task)))),
@@ -383,6 +384,17 @@ impl Actor {
 
     fn draw(&mut self) -> Entropy {
         self.entropy.draw()
+    }
+}
+
+/// The next message: one that was put back, or the inbox's first.
+async fn next(
+    put_back: &mut Option<Message>,
+    inbox: &mut mpsc::UnboundedReceiver<Message>,
+) -> Option<Message> {
+    match put_back.take() {
+        Some(message) => Some(message),
+        None => inbox.recv().await,
     }
 }
 

@@ -7,15 +7,19 @@ use commonweal_data::DataSchema;
 use commonweal_wire::RefusalCode;
 use commonweal_wire::proto;
 use commonweal_wire::proto::UnfitCode;
+use tokio::sync::oneshot;
 
 use super::{Actor, Stop};
 use crate::runs::foundation::Questions;
-use crate::runs::message::Refused;
+use crate::runs::message::{Message, Refused};
 use crate::runs::population::Standing;
 use crate::store::{Level, NodeState, Verdict, VerdictKind};
 
 /// Longest text of a denial that is kept, in characters.
 const LONGEST_REASON: usize = 500;
+
+/// Most verdicts that are stored at once.
+const AT_ONCE: usize = 500;
 
 /// A verdict that makes sense.
 enum Said {
@@ -23,39 +27,102 @@ enum Said {
     Other(VerdictKind),
 }
 
+/// A node's verdict, and who waits for an answer to it.
+struct Heard {
+    node: ClientName,
+    verdict: proto::Verdict,
+    answer: oneshot::Sender<Result<(), Refused>>,
+}
+
 impl Actor {
-    /// Stores a node's verdict. Once the run has its schema, a node of another one is unfit.
-    pub(super) async fn hear_verdict(
+    /// Stores a node's verdict with those that have come meanwhile: thousands of nodes answer an offer at once, and each
+    /// write waits for the disk. Once the run has its schema, a node of another one is unfit.
+    pub(super) async fn hear_verdicts(
         &mut self,
+        node: ClientName,
+        verdict: proto::Verdict,
+        answer: oneshot::Sender<Result<(), Refused>>,
+    ) -> Result<(), Stop> {
+        let mut heard = vec![Heard {
+            node,
+            verdict,
+            answer,
+        }];
+        while heard.len() < AT_ONCE
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            match message {
+                Message::Verdict {
+                    node,
+                    verdict,
+                    answer,
+                } => heard.push(Heard {
+                    node,
+                    verdict,
+                    answer,
+                }),
+                other => {
+                    self.put_back = Some(other);
+                    break;
+                }
+            }
+        }
+        let (mut verdicts, mut answers) = (Vec::new(), Vec::new());
+        for Heard {
+            node,
+            verdict,
+            answer,
+        } in heard
+        {
+            let (kind, said) = self.judge(&node, verdict)?;
+            verdicts.extend(kind.map(|kind| self.verdict(node, kind)));
+            answers.push((answer, said));
+        }
+        self.note(verdicts).await?;
+        for (answer, said) in answers {
+            // Whoever asked may be gone; what it said is stored.
+            let _ = answer.send(said);
+        }
+        Ok(())
+    }
+
+    /// A verdict as it is to be stored, if it is, and what its node is told.
+    fn judge(
+        &self,
         node: &ClientName,
         verdict: proto::Verdict,
-    ) -> Result<Result<(), Refused>, Stop> {
+    ) -> Result<(Option<VerdictKind>, Result<(), Refused>), Stop> {
+        let refused = |code, message: &str| (None, Err(Refused::new(code, message)));
         let said = match read(verdict, self.manifest.digest()) {
             Ok(said) => said,
-            Err(message) => return Ok(Err(Refused::new(RefusalCode::Malformed, message))),
+            Err(message) => return Ok(refused(RefusalCode::Malformed, &message)),
         };
         if let Some(message) = self.is_not_asked(node) {
-            return Ok(Err(Refused::new(RefusalCode::NotInCohort, message)));
+            return Ok(refused(RefusalCode::NotInCohort, message));
         }
-        match said {
-            Said::Other(kind) => {
-                self.note(node, kind).await?;
-                Ok(Ok(()))
+        let schema = match said {
+            Said::Other(kind) => return Ok((Some(kind), Ok(()))),
+            Said::Approved(schema) => schema,
+        };
+        Ok(match self.misfit(&schema)? {
+            None => {
+                let schema = schema.encode().into();
+                (Some(VerdictKind::Approved { schema }), Ok(()))
             }
-            Said::Approved(schema) => match self.misfit(&schema)? {
-                None => {
-                    let schema = schema.encode().into();
-                    self.note(node, VerdictKind::Approved { schema }).await?;
-                    Ok(Ok(()))
-                }
-                Some((column, message)) => {
-                    let code = UnfitCode::Schema;
-                    let line = 0;
-                    let kind = VerdictKind::Unfit { code, column, line };
-                    self.note(node, kind).await?;
-                    Ok(Err(Refused::new(RefusalCode::Report, message)))
-                }
-            },
+            Some((column, message)) => {
+                let (code, line) = (UnfitCode::Schema, 0);
+                let kind = VerdictKind::Unfit { code, column, line };
+                (Some(kind), Err(Refused::new(RefusalCode::Report, message)))
+            }
+        })
+    }
+
+    /// A node's verdict, given now.
+    pub(super) fn verdict(&self, node: ClientName, kind: VerdictKind) -> Verdict {
+        Verdict {
+            node,
+            kind,
+            at_ms: self.shared.exchange.now_ms(),
         }
     }
 
@@ -92,21 +159,22 @@ impl Actor {
         }))
     }
 
-    /// Stores a verdict and says so.
-    pub(super) async fn note(&mut self, node: &ClientName, kind: VerdictKind) -> Result<(), Stop> {
-        let verdict = Verdict {
-            node: node.clone(),
-            kind,
-            at_ms: self.shared.exchange.now_ms(),
-        };
+    /// Stores verdicts and says so.
+    pub(super) async fn note(&mut self, verdicts: Vec<Verdict>) -> Result<(), Stop> {
+        if verdicts.is_empty() {
+            return Ok(());
+        }
         let id = self.record.id.clone();
-        self.insist(|| async { self.shared.store.verdicts().set(&id, &verdict).await })
+        self.insist(|| async { self.shared.store.verdicts().set(&id, &verdicts).await })
             .await?;
-        self.candidates.said(verdict);
-        let candidate = self.candidates.find(node);
-        match candidate.and_then(|candidate| candidate.loss()) {
-            None => tracing::info!(run = %self.record.id, %node, "a node takes part"),
-            Some(loss) => self.log(Level::Warn, &format!("{node} {loss}")).await,
+        for verdict in verdicts {
+            let node = verdict.node.clone();
+            self.candidates.said(verdict);
+            let candidate = self.candidates.find(&node);
+            match candidate.and_then(|candidate| candidate.loss()) {
+                None => tracing::info!(run = %self.record.id, %node, "a node takes part"),
+                Some(loss) => self.log(Level::Warn, &format!("{node} {loss}")).await,
+            }
         }
         self.page.move_on();
         Ok(())

@@ -174,14 +174,14 @@ pub(crate) async fn a_run_goes_on_from_its_last_snapshot(ground: impl Ground) {
 pub(crate) async fn a_reopened_store_has_everything(ground: impl Ground) {
     let store = ground.open().await;
     let run = submitted(&store).await;
-    let verdict = Verdict {
+    let verdicts = [Verdict {
         node: name("a"),
         kind: VerdictKind::Approved {
             schema: "{}".into(),
         },
         at_ms: 4_000,
-    };
-    store.verdicts().set(&run.id, &verdict).await.unwrap();
+    }];
+    store.verdicts().set(&run.id, &verdicts).await.unwrap();
     let commit = with_blobs(&store, 1).await;
     let along = Along {
         events: &[json!({"event": "round"})],
@@ -193,7 +193,7 @@ pub(crate) async fn a_reopened_store_has_everything(ground: impl Ground) {
 
     let store = ground.open().await;
     assert_eq!(store.runs().unfinished().await.unwrap().first(), Some(&run));
-    assert_eq!(store.verdicts().list(&run.id).await.unwrap(), [verdict]);
+    assert_eq!(store.verdicts().list(&run.id).await.unwrap(), verdicts);
     let last = store.commits().last(&run.id).await.unwrap().unwrap();
     assert_eq!(last, commit);
     let snapshot = store.blobs().fetch(&last.snapshot.unwrap()).await.unwrap();

@@ -101,8 +101,9 @@ pub(crate) async fn a_later_verdict_takes_an_earlier_ones_place(ground: impl Gro
             kind,
             at_ms: 4_000,
         };
-        store.verdicts().set(&run.id, &verdict).await.unwrap();
-        assert_eq!(store.verdicts().list(&run.id).await.unwrap(), [verdict]);
+        let verdicts = [verdict];
+        store.verdicts().set(&run.id, &verdicts).await.unwrap();
+        assert_eq!(store.verdicts().list(&run.id).await.unwrap(), verdicts);
     }
 }
 
