@@ -438,7 +438,9 @@ fn failed(failure: &proto::TaskFailure) -> String {
         FailureCode::Model => "the model did not arrive whole",
         FailureCode::Data => "its data cannot be read any more",
         FailureCode::Cancelled => "its work was cancelled",
-        FailureCode::Unsupported => "its version cannot do such a task, or the approved job has no such task",
+        FailureCode::Unsupported => {
+            "its version cannot do such a task, or the approved job has no such task"
+        }
         FailureCode::Denied => "its owner took the consent back",
     };
     match failure.step {
