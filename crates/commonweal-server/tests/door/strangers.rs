@@ -1,11 +1,13 @@
 //! Those who are nobody's node: plain HTTP, nonsense, too much, and silence.
 
+use std::sync::Arc;
+
 use commonweal_core::Digest;
 use commonweal_wire::{RefusalCode, path};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::client::{Node, ask, head, reply};
+use crate::client::{Connection, Node, ask, head, reply};
 use crate::house::{House, parameters};
 use crate::reports::put;
 
@@ -95,6 +97,46 @@ async fn a_crowd_of_one_address_pushes_its_own_oldest_out() {
             .text(),
         "ok\n"
     );
+}
+
+#[tokio::test]
+async fn a_federation_behind_one_address_is_no_crowd_of_strangers() {
+    // Together more than the strangers that an address may have.
+    const NODES: u8 = 60;
+    const CONNECTIONS: usize = 10;
+    let house = House::open().await;
+    for secret in 1..=NODES {
+        house.enrol(secret).await;
+    }
+    // All of them come back to a server that has just been started.
+    let house = Arc::new(house.reopen().await);
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let coming = (1..=NODES).map(|secret| {
+            let house = Arc::clone(&house);
+            tokio::spawn(async move {
+                let node = Node::new(&house, secret);
+                let mut connection = node.connect().await;
+                assert!(is_served_over(&mut connection, &node).await);
+                (connection, node)
+            })
+        });
+        for node in coming.collect::<Vec<_>>() {
+            open.push(node.await.unwrap());
+        }
+    }
+    assert_eq!(open.len(), 600);
+    for (connection, node) in &mut open {
+        assert!(is_served_over(connection, node).await, "{}", node.name);
+    }
+}
+
+/// Whether the node is served over this very connection.
+async fn is_served_over(connection: &mut Connection, node: &Node) -> bool {
+    let target = path::blob(&Digest::of(b"nothing"));
+    let headers = node.sign("GET", &target, Digest::of(b""));
+    let reply = ask(connection, "GET", &target, &headers, b"").await;
+    reply.refusal() == RefusalCode::UnknownBlob
 }
 
 #[tokio::test]
