@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use commonweal_core::{Digest, MetricSpec, ModelVersion, Payload, Step, Time};
-use commonweal_core::{Task, TaskKind};
+use commonweal_core::{Task, TaskId, TaskKind};
 use commonweal_wire::proto::instruction::Kind;
 use commonweal_wire::proto::verdict;
 use commonweal_wire::proto::{
@@ -55,6 +55,8 @@ pub(crate) struct Hand {
     mailbox: String,
     taken: u64,
     inbox: VecDeque<Kind>,
+    /// The last task that was done, and the sum that counted it.
+    done: Option<(TaskId, String)>,
 }
 
 impl Hand {
@@ -74,6 +76,7 @@ impl Hand {
             mailbox: String::new(),
             taken: 0,
             inbox: VecDeque::new(),
+            done: None,
         }
     }
 
@@ -183,6 +186,7 @@ impl Hand {
         let answer = self.report(given, &given.honest_report());
         let counted: Result<ReportAnswer, _> = answer.message();
         assert!(counted.is_ok(), "{:?}", answer.refusal());
+        self.done = Some(given.place());
     }
 
     /// Does all tasks of the run until it is over.
@@ -193,8 +197,14 @@ impl Hand {
                 if *is_over {
                     continue;
                 }
+                let done = hand.done.clone();
                 let given = hand.next(|kind| match kind {
-                    Kind::Work(work) => Some(Some(Given::of(work))),
+                    // An instruction may come twice, as after a restart, and is nothing the second time.
+                    Kind::Work(work) => {
+                        let given = Some(Given::of(work));
+                        let given = given.filter(|given| Some(given.place()) != done);
+                        given.map(Some)
+                    }
                     Kind::RunOver(_) => Some(None),
                     _ => None,
                 });
@@ -222,6 +232,11 @@ impl Given {
             run: work.run,
             accumulator: work.accumulator,
         }
+    }
+
+    /// Which task it is, and the sum that its report belongs to.
+    fn place(&self) -> (TaskId, String) {
+        (self.task.id, self.accumulator.clone())
     }
 
     /// Where a report of so many bytes goes.
