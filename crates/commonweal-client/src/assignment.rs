@@ -225,6 +225,20 @@ impl Progress for &Watch {
 }
 
 impl AssignmentError {
+    /// Whether the fault is in what the server gave: such a sentence holds nothing of the data.
+    pub(crate) fn is_servers(&self) -> bool {
+        match self {
+            Self::Call(_) | Self::NoModel => true,
+            Self::Session(error) => matches!(
+                error,
+                SessionError::OtherQuestions
+                    | SessionError::OtherTask(_)
+                    | SessionError::OtherPrepared
+            ),
+            Self::State(_) | Self::Panicked(_) => false,
+        }
+    }
+
     /// All that the server learns.
     pub(crate) fn failure(&self) -> TaskFailure {
         let code = match self {

@@ -338,7 +338,8 @@ fn worker(
         .entry("OMP_NUM_THREADS".to_owned())
         .or_insert(threads);
     let trainer = name.to_owned();
-    let lines = Arc::new(move |line: &str| tracing::info!(trainer, "{line}"));
+    // A trainer may print rows: whoever looks for its faults asks for its lines.
+    let lines = Arc::new(move |line: &str| tracing::debug!(trainer, "{line}"));
     let data: Arc<dyn DataSet> = Arc::new(WorkerData::new(Arc::clone(dataset)));
     let workers = Workers::new(name, spec, folder, lines, Some(data))?;
     let trainers = workers.trainers()?;

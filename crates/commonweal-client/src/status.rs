@@ -40,6 +40,9 @@ pub struct Last {
     pub what: String,
     /// What it works on, as `heart-3 train-7`.
     pub working_on: Option<String>,
+    /// The last task since its start that it could not do and why, for the owner's eyes; none if it did all.
+    #[serde(default)]
+    pub not_done: Option<String>,
     /// The server's clock minus this machine's, in milliseconds.
     pub clock_ahead_ms: i64,
 }
@@ -82,6 +85,9 @@ impl fmt::Display for Status {
         if let (Some(last), true) = (&self.last, self.is_running) {
             if let Some(work) = &last.working_on {
                 write!(f, "\nworks on     {work}")?;
+            }
+            if let Some(task) = &last.not_done {
+                write!(f, "\nnot done     {task}")?;
             }
             if last.clock_ahead_ms != 0 {
                 let seconds = last.clock_ahead_ms as f64 / 1000.0;

@@ -62,6 +62,8 @@ pub(crate) struct Agent {
     zone: TimeZone,
     is_leaving: bool,
     saying: Option<Last>,
+    /// The last task that was not done, and why.
+    not_done: Option<String>,
     /// What was written of it.
     said: Option<Last>,
 }
@@ -152,6 +154,7 @@ impl Agent {
             zone: local_zone(),
             is_leaving: false,
             saying: None,
+            not_done: None,
             said: None,
         }
     }

@@ -129,6 +129,7 @@ impl Agent {
             state: state.to_owned(),
             what,
             working_on: None,
+            not_done: None,
             clock_ahead_ms: 0,
         });
         if is_news {
@@ -144,6 +145,7 @@ impl Agent {
         let current = self.current.as_ref();
         let mut last = Last {
             working_on: current.map(|current| format!("{} {}", current.run, current.task)),
+            not_done: self.not_done.clone(),
             clock_ahead_ms: self.shared.connection.ahead_ms(),
             ..saying.clone()
         };

@@ -166,10 +166,22 @@ impl Agent {
                 self.send(&run, task)
             }
             Err(error) => {
-                tracing::warn!(run, %task, "not done: {error}");
+                self.complain_of(&run, task, &error);
                 self.fail(&run, task, &error.failure())
             }
         }
+    }
+
+    /// The whole sentence is for the owner, in `node status`: it may hold what a trainer printed, or names of columns
+    /// that a file without a header has values for. In the log is only what the server did.
+    fn complain_of(&mut self, run: &str, task: TaskId, error: &AssignmentError) {
+        let code = failure_word(error.failure().code());
+        match error.is_servers() {
+            true => tracing::warn!(run, %task, code, "not done: {error}"),
+            false => tracing::warn!(run, %task, code, "not done: see `commonweal node status`"),
+        }
+        self.not_done = Some(format!("{run} {task}: {error}"));
+        self.leave_word();
     }
 
     /// Gives back all tasks of a run whose owner took the consent back.

@@ -15,7 +15,7 @@ use crate::request::{Decider, Decision, Request};
 use crate::runtime::runtime;
 use crate::session::SessionError;
 
-const ASK: &str = "accept = \"ask\"\nsmallest_cohort = 1";
+pub(super) const ASK: &str = "accept = \"ask\"\nsmallest_cohort = 1";
 
 #[test]
 fn no_row_is_read_before_the_owner_agrees() {
@@ -160,7 +160,7 @@ fn data_stay_open_for_the_job_that_the_owner_agrees_to_and_no_other() {
 }
 
 /// A task of `prepare` that asks nothing.
-fn assignment(job: &Job) -> Assignment {
+pub(super) fn assignment(job: &Job) -> Assignment {
     let nothing = PrepareSpec {
         columns: Vec::new(),
     };

@@ -4,6 +4,7 @@ mod canaries;
 mod consent;
 mod dry_run;
 mod fixture;
+mod logs;
 mod network;
 mod proxy;
 mod states;
