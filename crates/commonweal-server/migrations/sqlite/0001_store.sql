@@ -53,6 +53,7 @@ CREATE TABLE runs (
 CREATE TABLE verdicts (
     run    TEXT NOT NULL REFERENCES runs (id),
     node   TEXT NOT NULL,
+    key    TEXT NOT NULL,                       -- fingerprint of the key that signed it: a name may come to another
     kind   TEXT NOT NULL,                       -- approved, denied, unfit
     schema TEXT,                                -- of an approval, canonical JSON
     reason TEXT,                                -- of a denial

@@ -44,6 +44,10 @@ pub(super) async fn join(
         door.attempts().succeed(peer.address);
     }
     let node = joined?;
+    if door.register.member(&key.id()).is_none() {
+        // The name may have been another key's, to which the runs have listened.
+        door.exchange.remove(&node.name);
+    }
     door.register.note(Member::from(&node));
     if node.state == NodeState::Enrolled {
         door.exchange

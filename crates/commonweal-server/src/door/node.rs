@@ -55,7 +55,8 @@ pub(super) async fn verdict(
     State(door): State<Arc<Door>>,
     Asked { asker, message }: Asked<proto::Verdict, LONGEST_VERDICT>,
 ) -> Result<StatusCode, Refused> {
-    door.runs.verdict(&asker.node, message).await?;
+    let key = asker.member.key.id();
+    door.runs.verdict(&asker.node, key, message).await?;
     Ok(StatusCode::OK)
 }
 

@@ -1,9 +1,9 @@
 //! What a run's task is told and asked.
 
 use commonweal_core::{ClientIndex, ClientName, Payload, Step, TaskId};
-use commonweal_wire::RefusalCode;
 use commonweal_wire::control::Explanation;
 use commonweal_wire::proto;
+use commonweal_wire::{KeyId, RefusalCode};
 use tokio::sync::oneshot;
 
 /// Why a node's request does not count: a code for its program, a sentence for its log.
@@ -39,6 +39,7 @@ pub struct Reported {
 pub(super) enum Message {
     Verdict {
         node: ClientName,
+        key: KeyId,
         verdict: proto::Verdict,
         answer: oneshot::Sender<Result<(), Refused>>,
     },

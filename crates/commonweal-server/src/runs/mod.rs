@@ -24,9 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commonweal_core::{ClientName, Payload, Step, TaskId};
-use commonweal_wire::RefusalCode;
 use commonweal_wire::control::{ApiError, Explanation, RunInfo};
 use commonweal_wire::proto;
+use commonweal_wire::{KeyId, RefusalCode};
 use tokio::sync::oneshot;
 
 pub use files::{Content, File};
@@ -106,14 +106,20 @@ impl Runs {
         }
     }
 
-    /// Takes a node's verdict on a run.
+    /// Takes a node's verdict on a run, which it signed with `key`.
     ///
     /// # Errors
     /// [`Refused`].
-    pub async fn verdict(&self, node: &ClientName, verdict: proto::Verdict) -> Result<(), Refused> {
+    pub async fn verdict(
+        &self,
+        node: &ClientName,
+        key: KeyId,
+        verdict: proto::Verdict,
+    ) -> Result<(), Refused> {
         let (run, node) = (verdict.run.clone(), node.clone());
         self.ask(&run, |answer| Message::Verdict {
             node,
+            key,
             verdict,
             answer,
         })

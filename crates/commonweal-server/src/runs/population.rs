@@ -7,6 +7,7 @@ use std::sync::Arc;
 use commonweal_core::ClientName;
 use commonweal_core::job::{BUILT_IN_TRAINER, Job};
 use commonweal_data::DataSchema;
+use commonweal_wire::KeyId;
 use commonweal_wire::proto::{Statement, UnfitCode};
 
 use crate::store::{Verdict, VerdictKind};
@@ -20,8 +21,10 @@ pub(super) struct Candidates(BTreeMap<ClientName, Candidate>);
 pub(super) struct Candidate {
     /// What the job asks for and the node does not state; it is then not asked.
     pub(super) unmet: Option<String>,
-    /// What it said.
-    pub(super) verdict: Option<Verdict>,
+    /// The key that has its name.
+    pub(super) key: Option<KeyId>,
+    /// What was said in its name, with this key or another.
+    verdict: Option<Verdict>,
     /// Whether it was revoked or left.
     pub(super) is_gone: bool,
 }
@@ -38,11 +41,25 @@ pub(super) enum Standing {
 }
 
 impl Candidates {
-    /// Notes a node that is enrolled, with what it states of itself. What it said stays.
-    pub(super) fn enrolled(&mut self, job: &Job, node: &ClientName, statement: &Statement) {
+    /// Notes a node that is enrolled, with what it states of itself. What it said with this key stays.
+    pub(super) fn enrolled(
+        &mut self,
+        job: &Job,
+        node: &ClientName,
+        key: KeyId,
+        statement: &Statement,
+    ) {
         let candidate = self.0.entry(node.clone()).or_insert_with(Candidate::new);
-        candidate.unmet = unmet(job, node, statement);
+        candidate.key = Some(key);
         candidate.is_gone = false;
+        self.stated(job, node, statement);
+    }
+
+    /// Notes what a node that is known states of itself.
+    pub(super) fn stated(&mut self, job: &Job, node: &ClientName, statement: &Statement) {
+        if let Some(candidate) = self.0.get_mut(node) {
+            candidate.unmet = unmet(job, node, statement);
+        }
     }
 
     /// Notes that a node is enrolled no more.
@@ -55,7 +72,7 @@ impl Candidates {
     /// Notes what a node said.
     pub(super) fn said(&mut self, mut verdict: Verdict) {
         if let VerdictKind::Approved { schema } = &mut verdict.kind {
-            let mut known = self.0.values().filter_map(Candidate::stated);
+            let mut known = self.0.values().filter_map(Candidate::schema);
             if let Some(same) = known.find(|known| *known == schema) {
                 *schema = Arc::clone(same);
             }
@@ -78,7 +95,7 @@ impl Candidates {
     /// Nodes that are asked: those that fit, and those that have said something.
     pub(super) fn asked(&self) -> impl Iterator<Item = (&ClientName, &Candidate)> {
         self.iter()
-            .filter(|(_, candidate)| candidate.unmet.is_none() || candidate.verdict.is_some())
+            .filter(|(_, candidate)| candidate.unmet.is_none() || candidate.said().is_some())
     }
 
     /// Nodes of a standing.
@@ -104,7 +121,7 @@ impl Candidates {
             return Vec::new();
         };
         let differing = self.of(Standing::Ready).filter_map(|node| {
-            let found = self.find(node)?.stated()?;
+            let found = self.find(node)?.schema()?;
             let differs = !Arc::ptr_eq(found, group.schema);
             differs.then(|| (node.clone(), first_difference(group.schema, found)))
         });
@@ -137,7 +154,7 @@ impl Candidates {
         let ready = |candidate: &&Candidate| candidate.standing() == Standing::Ready;
         let stated = self.0.values().filter(ready).filter_map(|candidate| {
             let at_ms = candidate.verdict.as_ref()?.at_ms;
-            Some((candidate.stated()?, at_ms))
+            Some((candidate.schema()?, at_ms))
         });
         for (schema, at_ms) in stated {
             let is_same = |group: &&mut Group<'_>| Arc::ptr_eq(group.schema, schema);
@@ -183,17 +200,21 @@ impl Candidate {
     fn new() -> Self {
         Self {
             unmet: None,
+            key: None,
             verdict: None,
             is_gone: false,
         }
     }
 
-    fn said(&self) -> Option<&VerdictKind> {
-        self.verdict.as_ref().map(|verdict| &verdict.kind)
+    /// What it said. What another key said under its name is not its word.
+    pub(super) fn said(&self) -> Option<&VerdictKind> {
+        let verdict = self.verdict.as_ref()?;
+        let is_its_own = self.key.is_none_or(|key| key == verdict.key);
+        is_its_own.then_some(&verdict.kind)
     }
 
     /// The schema of its data, if it has agreed.
-    fn stated(&self) -> Option<&Arc<str>> {
+    fn schema(&self) -> Option<&Arc<str>> {
         match self.said() {
             Some(VerdictKind::Approved { schema }) => Some(schema),
             _ => None,
@@ -222,6 +243,9 @@ impl Candidate {
             Some(VerdictKind::Denied { reason }) => Some(format!("denied: {reason}")),
             Some(VerdictKind::Unfit { code, column, line }) => {
                 Some(format!("refused: {}", unfit(*code, column, *line)))
+            }
+            None if self.unmet.is_none() && self.verdict.is_some() => {
+                Some("has not agreed with the key that it has now".to_owned())
             }
             None => self.unmet.clone(),
         }
@@ -279,6 +303,8 @@ pub(super) fn unmet(job: &Job, node: &ClientName, statement: &Statement) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use commonweal_wire::NodeKey;
+
     use super::*;
 
     fn job(deployment: &str) -> Job {
@@ -303,9 +329,14 @@ mod tests {
         }
     }
 
+    fn key(seed: u8) -> KeyId {
+        NodeKey::from_secret(&[seed; 32]).public().id()
+    }
+
     fn verdict(node: &str, at_ms: u64, kind: VerdictKind) -> Verdict {
         Verdict {
             node: name(node),
+            key: key(1),
             kind,
             at_ms,
         }
@@ -343,7 +374,7 @@ mod tests {
         assert_eq!(candidates.schema(), Some(&*years));
         candidates.said(verdict("c", 4, approved(&age)));
         for node in ["a", "b"] {
-            candidates.enrolled(&job(""), &name(node), &statement());
+            candidates.enrolled(&job(""), &name(node), key(1), &statement());
         }
         assert_eq!(candidates.agreeing(), 3);
     }
@@ -372,9 +403,9 @@ mod tests {
     fn what_nodes_said_decides_who_can_be_expected() {
         let (job, mut candidates) = (job(""), Candidates::default());
         for node in ["a", "b", "c", "d"] {
-            candidates.enrolled(&job, &name(node), &statement());
+            candidates.enrolled(&job, &name(node), key(1), &statement());
         }
-        candidates.enrolled(&job, &name("e"), &Statement::default());
+        candidates.enrolled(&job, &name("e"), key(1), &Statement::default());
         candidates.said(verdict("a", 1, approved("{}")));
         let reason = "not this quarter".to_owned();
         candidates.said(verdict("b", 2, VerdictKind::Denied { reason }));
@@ -388,8 +419,30 @@ mod tests {
         );
         candidates.gone(&name("a"));
         assert_eq!(candidates.possible(), 1);
-        candidates.enrolled(&job, &name("a"), &statement());
+        candidates.enrolled(&job, &name("a"), key(1), &statement());
         assert_eq!(candidates.possible(), 2);
+    }
+
+    #[test]
+    fn what_another_key_said_under_a_nodes_name_is_not_its_word() {
+        let (job, mut candidates) = (job(""), Candidates::default());
+        let standing = |candidates: &Candidates| candidates.find(&name("a")).unwrap().standing();
+        let reason = String::new();
+        for (kind, own) in [
+            (approved("{}"), Standing::Ready),
+            (VerdictKind::Denied { reason }, Standing::Out),
+        ] {
+            candidates.said(verdict("a", 1, kind));
+            candidates.enrolled(&job, &name("a"), key(2), &statement());
+            assert_eq!(standing(&candidates), Standing::Undecided);
+            let loss = candidates.find(&name("a")).unwrap().loss();
+            assert_eq!(
+                loss.as_deref(),
+                Some("has not agreed with the key that it has now")
+            );
+            candidates.enrolled(&job, &name("a"), key(1), &statement());
+            assert_eq!(standing(&candidates), own);
+        }
     }
 
     #[test]

@@ -73,9 +73,10 @@ impl Runs {
             .iter()
             .filter(|node| node.state == NodeState::Enrolled)
         {
+            let key = node.key.id();
             match self.0.exchange.statement(&node.name) {
-                Some(stated) => candidates.enrolled(job, &node.name, &stated),
-                None => candidates.enrolled(job, &node.name, &node.statement),
+                Some(stated) => candidates.enrolled(job, &node.name, key, &stated),
+                None => candidates.enrolled(job, &node.name, key, &node.statement),
             }
         }
         let fitting = candidates.of(Standing::Undecided).count();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use commonweal_core::ClientName;
+use commonweal_wire::KeyId;
 use commonweal_wire::proto::UnfitCode;
 use sqlx::FromRow;
 use sqlx::Row as _;
@@ -10,13 +11,15 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::StoreError;
 use super::database::Database;
-use super::row::{name, number};
+use super::row::{name, number, parsed};
 
 /// What a node said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// The node.
     pub node: ClientName,
+    /// The key that it said so with. Whoever has its name later has said nothing.
+    pub key: KeyId,
     /// Its answer.
     pub kind: VerdictKind,
     /// Milliseconds since 1970, UTC.
@@ -90,13 +93,14 @@ async fn set(write: &mut SqliteConnection, run: &str, verdict: &Verdict) -> sqlx
         }
     };
     sqlx::query(
-        "INSERT INTO verdicts (run, node, kind, schema, reason, code, place, line, at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (run, node) DO UPDATE SET kind = $3, schema = $4, reason = $5, code = $6, place = $7,
-         line = $8, at_ms = $9",
+        "INSERT INTO verdicts (run, node, key, kind, schema, reason, code, place, line, at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT (run, node) DO UPDATE SET key = $3, kind = $4, schema = $5, reason = $6, code = $7,
+         place = $8, line = $9, at_ms = $10",
     )
     .bind(run)
     .bind(verdict.node.to_string())
+    .bind(verdict.key.to_string())
     .bind(kind)
     .bind(schema)
     .bind(reason)
@@ -126,6 +130,7 @@ impl FromRow<'_, SqliteRow> for Verdict {
         };
         Ok(Self {
             node: name(row, "node")?,
+            key: parsed(row, "key")?,
             kind,
             at_ms: number(row, "at_ms")?,
         })

@@ -1,12 +1,14 @@
 //! Polls: parked, answered, taken over, and answered when the server ends.
 
+use std::time::Duration;
+
 use commonweal_core::{ClientName, Digest};
 use commonweal_wire::{RefusalCode, path, proto};
 use prost::Message as _;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::client::{Connection, Node, head, reply};
-use crate::house::{House, poll};
+use crate::house::{House, join_request, poll};
 
 /// Begins a poll, and returns once it waits in the server.
 pub(crate) async fn park(house: &House, node: &Node, parked: u64) -> Connection {
@@ -75,4 +77,21 @@ async fn a_restarted_server_has_another_mailbox_and_says_again_what_is_true() {
     let after = poll(&Node::new(&house, 1), &before.mailbox, 1).await;
     assert_ne!(before.mailbox, after.mailbox);
     assert_eq!(before.instructions, after.instructions);
+}
+
+#[tokio::test]
+async fn a_key_that_joins_under_a_revoked_ones_name_ends_what_was_of_the_old_one() {
+    let house = House::open().await;
+    let old = house.enrol(1).await;
+    let mut waiting = park(&house, &old, 1).await;
+    let name = ClientName::try_from(old.name.as_str()).unwrap();
+    house.running.store().nodes().revoke(&name).await.unwrap();
+    house
+        .invite(2, Some(&old.name), Duration::from_secs(60))
+        .await;
+    let new = Node::new(&house, 2);
+    let joined = new.post(path::JOIN, &join_request(&new, 2)).await;
+    assert_eq!(joined.message::<proto::JoinAnswer>().name, old.name);
+    assert_eq!(reply(&mut waiting).await.refusal(), RefusalCode::Revoked);
+    assert!(new.is_served().await);
 }

@@ -119,6 +119,33 @@ async fn nodes_of_which_too_few_are_alike_end_the_run_with_the_column_that_diffe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_under_a_name_is_asked_anew_whatever_the_old_one_said() {
+    for said in [Verdict::Yes, Verdict::No] {
+        let folder = tempfile::tempdir().unwrap();
+        let job = job("[cohort]\nminimum = 2\n[deployment]\nclients = 2\njoin_seconds = 3600\n");
+        let visitors = visitors(&job, &["a", "b", "c"]);
+        let world = World::open(folder.path(), impatient()).await;
+        world.enrol(&visitors).await;
+        world.visit(&[visitors[0].clone().saying(said)]);
+        world.submit(&job).await;
+        let has_said = |explained: &commonweal_wire::control::Explanation| {
+            explained.done == 1 || explained.nodes.iter().any(|one| one.status == "denied")
+        };
+        while !has_said(&world.runs.explain("tiny-1").await.unwrap()) {
+            tokio::task::yield_now().await;
+        }
+        world.store.nodes().revoke(&name("a")).await.unwrap();
+        world.exchange.remove(&name("a"));
+        let others = [&visitors[1..], &[Visitor::new(visitors[0].site.clone())]].concat();
+        world.enrol_with_keys(9, &others[2..]).await;
+        world.visit(&others);
+        let info = world.expect_finished("tiny-1").await;
+        assert_eq!(info.nodes, Some(3));
+        assert!(others[2].heard().contains(&Heard::Offer));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_consent_taken_back_ends_the_run_once_too_few_are_left() {
     let folder = tempfile::tempdir().unwrap();
     let job = job("[cohort]\nminimum = 2\n");
@@ -217,7 +244,8 @@ async fn of_many_verdicts_that_come_at_once_each_is_stored_and_answered() {
             };
             // Other questions come in between.
             world.runs.explain(&run).await.unwrap();
-            (at, world.runs.verdict(&node, verdict).await)
+            let key = world.key(&node).await;
+            (at, world.runs.verdict(&node, key, verdict).await)
         })
     });
     for answer in said.collect::<Vec<_>>() {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use commonweal_core::{ClientName, Digest, Payload, Prepared, Stage, Step, Task, TaskId, Time};
 use commonweal_server::exchange::{Clock, Exchange, Hold};
 use commonweal_server::runs::{Patience, Refused, Runs, RunsConfig};
-use commonweal_server::store::{Enrolment, Invitation, Store};
+use commonweal_server::store::{Enrolment, Invitation, NodeState, Store};
 use commonweal_wire::control::{RunInfo, RunState, Submission};
 use commonweal_wire::proto::{self, Instruction, PollRequest, instruction::Kind};
-use commonweal_wire::{NodeKey, to_task, to_task_id};
+use commonweal_wire::{KeyId, NodeKey, to_task, to_task_id};
 
 use crate::site::Site;
 
@@ -150,7 +150,9 @@ impl Visitor {
                         reason: "not this quarter".to_owned(),
                     }),
                 };
-                let _ = world.runs.verdict(&self.site.name, verdict(kind)).await;
+                let name = &self.site.name;
+                let key = world.key(name).await;
+                let _ = world.runs.verdict(name, key, verdict(kind)).await;
                 true
             }
             Kind::Work(work) => self.work(world, work).await,
@@ -320,7 +322,12 @@ impl World {
     }
 
     pub(crate) async fn enrol(&self, visitors: &[Visitor]) {
-        for (key, visitor) in (1_u8..).zip(visitors) {
+        self.enrol_with_keys(1, visitors).await;
+    }
+
+    /// Enrols visitors with keys from `first` on, which nobody has used.
+    pub(crate) async fn enrol_with_keys(&self, first: u8, visitors: &[Visitor]) {
+        for (key, visitor) in (first..).zip(visitors) {
             let token = Digest::of(&[key]);
             let invitation = Invitation {
                 token,
@@ -340,6 +347,16 @@ impl World {
             };
             self.store.invitations().join(enrolment).await.unwrap();
         }
+    }
+
+    /// The key that has a name now.
+    pub(crate) async fn key(&self, name: &ClientName) -> KeyId {
+        let nodes = self.store.nodes().list().await.unwrap();
+        let mut enrolled = nodes
+            .iter()
+            .filter(|node| node.state == NodeState::Enrolled);
+        let node = enrolled.find(|node| node.name == *name).unwrap();
+        node.key.id()
     }
 
     pub(crate) fn visit(

@@ -412,8 +412,8 @@ impl Actor {
         desk.open.lose(client, &reason, failing, self.now());
         if failure.code() == FailureCode::Denied {
             let reason = "its owner took the consent back".to_owned();
-            let verdict = self.verdict(node.clone(), VerdictKind::Denied { reason });
-            self.note(vec![verdict]).await?;
+            let verdict = self.other_verdict(node.clone(), VerdictKind::Denied { reason });
+            self.note(verdict.into_iter().collect()).await?;
         }
         Ok(Ok(()))
     }

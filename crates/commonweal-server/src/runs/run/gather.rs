@@ -77,7 +77,7 @@ impl Actor {
                 let is_known = self.candidates.find(&node).is_some_and(|one| !one.is_gone);
                 match self.shared.exchange.statement(&node) {
                     Some(statement) if is_known => {
-                        self.candidates.enrolled(&self.job, &node, &statement);
+                        self.candidates.stated(&self.job, &node, &statement);
                         self.offer_again(&node);
                     }
                     _ => self.meet_stranger(&node).await?,
@@ -119,9 +119,9 @@ impl Actor {
     /// Makes those unfit who agreed on other data than most: no single node, however early, decides on what the run is.
     async fn settle_schema(&mut self) -> Result<(), Stop> {
         let dissenting = self.candidates.dissenting().into_iter();
-        let verdicts = dissenting.map(|(node, column)| {
+        let verdicts = dissenting.filter_map(|(node, column)| {
             let (code, line) = (UnfitCode::Schema, 0);
-            self.verdict(node, VerdictKind::Unfit { code, column, line })
+            self.other_verdict(node, VerdictKind::Unfit { code, column, line })
         });
         self.note(verdicts.collect()).await
     }

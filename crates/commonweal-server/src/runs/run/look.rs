@@ -59,7 +59,7 @@ impl Actor {
         match &self.population {
             None => {
                 let asked = self.candidates.iter().filter(|(_, candidate)| {
-                    candidate.unmet.is_none() || candidate.verdict.is_some()
+                    candidate.unmet.is_none() || candidate.said().is_some()
                 });
                 let nodes = asked.map(|(node, candidate)| {
                     let status = match candidate.standing() {
@@ -170,14 +170,11 @@ impl Actor {
 
     /// Why a node will not take part.
     fn loss(&self, node: &ClientName) -> Status {
-        use crate::store::{Verdict, VerdictKind};
+        use crate::store::VerdictKind;
         let candidate = self.candidates.find(node);
         let words = candidate.and_then(|one| one.loss()).unwrap_or_default();
-        match candidate.and_then(|one| one.verdict.as_ref()) {
-            Some(Verdict {
-                kind: VerdictKind::Denied { .. },
-                ..
-            }) => Status::Denied(words),
+        match candidate.and_then(|one| one.said()) {
+            Some(VerdictKind::Denied { .. }) => Status::Denied(words),
             _ => Status::Unfit(words),
         }
     }

@@ -230,10 +230,11 @@ impl Actor {
         match message {
             Message::Verdict {
                 node,
+                key,
                 verdict,
                 answer,
             } => {
-                self.hear_verdicts(node, verdict, answer).await?;
+                self.hear_verdicts(node, key, verdict, answer).await?;
                 self.expect_enough()?;
             }
             Message::Failure { task, answer, .. } => drop(answer.send(Err(self.past(task)))),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use commonweal_core::{ClientName, Digest};
 use commonweal_data::DataSchema;
-use commonweal_wire::RefusalCode;
 use commonweal_wire::proto;
 use commonweal_wire::proto::UnfitCode;
+use commonweal_wire::{KeyId, RefusalCode};
 use tokio::sync::oneshot;
 
 use super::{Actor, Stop};
@@ -30,6 +30,7 @@ enum Said {
 /// A node's verdict, and who waits for an answer to it.
 struct Heard {
     node: ClientName,
+    key: KeyId,
     verdict: proto::Verdict,
     answer: oneshot::Sender<Result<(), Refused>>,
 }
@@ -40,11 +41,13 @@ impl Actor {
     pub(super) async fn hear_verdicts(
         &mut self,
         node: ClientName,
+        key: KeyId,
         verdict: proto::Verdict,
         answer: oneshot::Sender<Result<(), Refused>>,
     ) -> Result<(), Stop> {
         let mut heard = vec![Heard {
             node,
+            key,
             verdict,
             answer,
         }];
@@ -54,10 +57,12 @@ impl Actor {
             match message {
                 Message::Verdict {
                     node,
+                    key,
                     verdict,
                     answer,
                 } => heard.push(Heard {
                     node,
+                    key,
                     verdict,
                     answer,
                 }),
@@ -70,12 +75,13 @@ impl Actor {
         let (mut verdicts, mut answers) = (Vec::new(), Vec::new());
         for Heard {
             node,
+            key,
             verdict,
             answer,
         } in heard
         {
-            let (kind, said) = self.judge(&node, verdict)?;
-            verdicts.extend(kind.map(|kind| self.verdict(node, kind)));
+            let (kind, said) = self.judge(&node, key, verdict)?;
+            verdicts.extend(kind.map(|kind| self.verdict(node, key, kind)));
             answers.push((answer, said));
         }
         self.note(verdicts).await?;
@@ -90,6 +96,7 @@ impl Actor {
     fn judge(
         &self,
         node: &ClientName,
+        key: KeyId,
         verdict: proto::Verdict,
     ) -> Result<(Option<VerdictKind>, Result<(), Refused>), Stop> {
         let refused = |code, message: &str| (None, Err(Refused::new(code, message)));
@@ -97,7 +104,7 @@ impl Actor {
             Ok(said) => said,
             Err(message) => return Ok(refused(RefusalCode::Malformed, &message)),
         };
-        if let Some(message) = self.is_not_asked(node) {
+        if let Some(message) = self.is_not_asked(node, key) {
             return Ok(refused(RefusalCode::NotInCohort, message));
         }
         let schema = match said {
@@ -118,23 +125,31 @@ impl Actor {
     }
 
     /// A node's verdict, given now.
-    pub(super) fn verdict(&self, node: ClientName, kind: VerdictKind) -> Verdict {
+    fn verdict(&self, node: ClientName, key: KeyId, kind: VerdictKind) -> Verdict {
         Verdict {
             node,
+            key,
             kind,
             at_ms: self.shared.exchange.now_ms(),
         }
     }
 
+    /// What takes the place of a node's verdict, if the node is known.
+    pub(super) fn other_verdict(&self, node: ClientName, kind: VerdictKind) -> Option<Verdict> {
+        let key = self.candidates.find(&node)?.key?;
+        Some(self.verdict(node, key, kind))
+    }
+
     /// Why a node's word does not matter; none if it does.
-    fn is_not_asked(&self, node: &ClientName) -> Option<&'static str> {
+    fn is_not_asked(&self, node: &ClientName, key: KeyId) -> Option<&'static str> {
+        let candidate = self.candidates.find(node);
+        let candidate = candidate.filter(|candidate| candidate.key == Some(key));
         match &self.population {
             Some(population) => {
-                let is_stranger = population.index(node).is_none();
+                let is_stranger = candidate.is_none() || population.index(node).is_none();
                 is_stranger.then_some("the run has begun without this node")
             }
             None => {
-                let candidate = self.candidates.find(node);
                 let fits = candidate.is_some_and(|candidate| candidate.unmet.is_none());
                 (!fits)
                     .then_some("the job asks for what this node does not state: it was not asked")
@@ -211,7 +226,7 @@ impl Actor {
         let mut enrolled = BTreeMap::new();
         for node in &nodes {
             if node.state == NodeState::Enrolled {
-                enrolled.insert(&node.name, &node.statement);
+                enrolled.insert(&node.name, (node.key.id(), &node.statement));
             }
         }
         let known: Vec<ClientName> = self
@@ -222,10 +237,10 @@ impl Actor {
         for node in known.iter().filter(|node| !enrolled.contains_key(node)) {
             self.candidates.gone(node);
         }
-        for (node, stored) in enrolled {
+        for (node, (key, stored)) in enrolled {
             match self.shared.exchange.statement(node) {
-                Some(stated) => self.candidates.enrolled(&self.job, node, &stated),
-                None => self.candidates.enrolled(&self.job, node, stored),
+                Some(stated) => self.candidates.enrolled(&self.job, node, key, &stated),
+                None => self.candidates.enrolled(&self.job, node, key, stored),
             }
         }
         Ok(())

@@ -176,6 +176,9 @@ pub(crate) async fn a_reopened_store_has_everything(ground: impl Ground) {
     let run = submitted(&store).await;
     let verdicts = [Verdict {
         node: name("a"),
+        key: commonweal_wire::NodeKey::from_secret(&[1; 32])
+            .public()
+            .id(),
         kind: VerdictKind::Approved {
             schema: "{}".into(),
         },

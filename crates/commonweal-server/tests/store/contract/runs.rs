@@ -98,6 +98,9 @@ pub(crate) async fn a_later_verdict_takes_an_earlier_ones_place(ground: impl Gro
     for kind in kinds {
         let verdict = Verdict {
             node: name("a"),
+            key: commonweal_wire::NodeKey::from_secret(&[1; 32])
+                .public()
+                .id(),
             kind,
             at_ms: 4_000,
         };
