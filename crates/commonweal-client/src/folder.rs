@@ -110,6 +110,19 @@ impl NodeFolder {
         create_private_folder(&self.0)
     }
 
+    /// Removes what is bound to one federation: what its runs asked and were told, their states and their models.
+    pub(crate) fn forget_runs(&self) -> Result<(), FileError> {
+        for path in [self.requests(), self.states(), self.cache()] {
+            match fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(FileError::of(&path, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Makes this process the node.
     ///
     /// # Errors

@@ -216,6 +216,8 @@ fn finish(
     if let Some(text) = &settings.new {
         write_bytes(&folder.settings(), text.as_bytes())?;
     }
+    // Nobody agreed to a run of this federation yet: what is there is of another.
+    folder.forget_runs()?;
     membership.write(folder)?;
     let entry = RecordEntry::Joined {
         server: membership.url.clone(),

@@ -304,7 +304,8 @@ impl Node {
         })
     }
 
-    /// Takes the node's key back at the server, and forgets the key and the server. The record stays.
+    /// Takes the node's key back at the server, and forgets the key, the server, and what was agreed with it. The record
+    /// stays.
     ///
     /// # Errors
     /// [`NodeError`]: the node is running, or the server cannot be reached; it is then still a node.
@@ -322,6 +323,7 @@ impl Node {
             server: self.membership.url.clone(),
         };
         Record::of(&self.folder).append(now_ms(), entry)?;
+        self.folder.forget_runs().map_err(MembershipError::from)?;
         for path in [self.folder.server(), self.folder.key()] {
             std::fs::remove_file(&path)
                 .map_err(|error| commonweal_disk::file::FileError::of(&path, error))

@@ -1,5 +1,7 @@
 //! Why a node's command failed.
 
+use std::path::PathBuf;
+
 use commonweal_client::{
     AgentError, CallError, DryRunError, JoinError, NodeError, ReportError, RequestError,
     SettingsError,
@@ -26,6 +28,15 @@ pub enum NodeFailure {
         /// What was given.
         found: String,
     },
+    /// What `node.toml` says already.
+    #[error(
+        "{} is there already, and --accept, --smallest-cohort and --ca-file would change nothing in it: join without \
+         them, and edit the file", path.display()
+    )]
+    HasSettings {
+        /// The file.
+        path: PathBuf,
+    },
     /// `node.toml` is not there, or faulty.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -47,9 +58,11 @@ impl NodeFailure {
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::String(_) | Self::NoConsent | Self::Accept { .. } | Self::Settings(_) => {
-                Exit::Usage
-            }
+            Self::String(_)
+            | Self::NoConsent
+            | Self::Accept { .. }
+            | Self::HasSettings { .. }
+            | Self::Settings(_) => Exit::Usage,
             Self::Join(error) => match error {
                 JoinError::Token | JoinError::NameTaken { .. } => Exit::Refused,
                 JoinError::AlreadyJoined { .. } | JoinError::NoName | JoinError::NoConsent => {

@@ -31,9 +31,9 @@ pub struct Join {
     /// Which runs may use the data: `ask`, `all`, or the digests of manifests
     #[arg(long, value_name = "ask|all|DIGEST", value_delimiter = ',')]
     pub accept: Vec<String>,
-    /// The fewest nodes in a round that this one takes part in
-    #[arg(long, value_name = "N", default_value_t = SMALLEST_COHORT, value_parser = clap::value_parser!(u32).range(1..))]
-    pub smallest_cohort: u32,
+    /// The fewest nodes in a round that this one takes part in [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub smallest_cohort: Option<u32>,
     /// The node's name, where the invitation has none [default: this machine's]
     #[arg(long)]
     pub name: Option<String>,
@@ -48,6 +48,13 @@ impl Join {
     /// # Errors
     /// A string that is none, an invitation that is used up, a server that cannot be reached or is another one.
     pub(super) fn run(&self, dir: &Path, console: &Console) -> Result<Exit, Failure> {
+        let folder = NodeFolder::at(dir);
+        let has_settings = folder.settings().is_file();
+        // Who has joined already is told of that first.
+        if has_settings && !folder.server().is_file() && self.says_settings() {
+            let path = folder.settings();
+            return Err(NodeFailure::HasSettings { path }.into());
+        }
         let text = match self.string.as_deref() {
             Some(text) if text != "-" => Ok(text.to_owned()),
             None if prompt::can_ask() => prompt::ask("join string:"),
@@ -55,12 +62,11 @@ impl Join {
         };
         let text = text.map_err(Failure::StandardInput)?;
         let string: JoinString = text.parse().map_err(NodeFailure::String)?;
-        let folder = NodeFolder::at(dir);
-        let consent = match folder.settings().is_file() {
+        let consent = match has_settings {
             true => None,
             false => Some(Consent {
                 accept: self.accept()?,
-                smallest_cohort: self.smallest_cohort,
+                smallest_cohort: self.smallest_cohort.unwrap_or(SMALLEST_COHORT),
             }),
         };
         let join = commonweal_client::Join {
@@ -71,6 +77,11 @@ impl Join {
         };
         let joined = commonweal_client::join(&folder, join).map_err(NodeFailure::from)?;
         Ok(say(console, "joined", &joined))
+    }
+
+    /// Whether the owner says what belongs into `node.toml`.
+    fn says_settings(&self) -> bool {
+        !self.accept.is_empty() || self.smallest_cohort.is_some() || self.ca_file.is_some()
     }
 
     /// What the owner says: there is no default.

@@ -7,6 +7,7 @@ use super::fixture::{Federation, LOGISTIC, Site, job, until, ward};
 use super::work::train_task;
 use crate::agent::AgentError;
 use crate::hours::local_zone;
+use crate::join::{Join, join};
 use crate::node::NodeError;
 
 /// A model of a quarter of a megabyte.
@@ -150,11 +151,35 @@ fn one_directory_is_one_node() {
 #[test]
 fn a_node_that_leaves_takes_its_key_with_it_and_keeps_its_record() {
     let site = Site::willing();
+    let running = site.start();
+    site.approved(&job(LOGISTIC));
+    running.stop().unwrap();
+    let before = site.record().len();
     let left = site.node().leave().unwrap();
     assert_eq!(left.name, "node-a");
     assert!(site.server.script().has_left);
     assert!(!site.folder.key().exists() && !site.folder.server().exists());
-    assert_eq!(site.record().len(), 2);
+    assert_eq!(site.record().len(), before + 1);
+    assert_eq!(site.requests().all().unwrap(), []);
+}
+
+#[test]
+fn what_was_agreed_with_one_federation_does_not_hold_in_another() {
+    let site = Site::willing();
+    let running = site.start();
+    site.approved(&job(LOGISTIC));
+    running.stop().unwrap();
+    // As a node leaves that has lost its server: by hand.
+    std::fs::remove_file(site.folder.server()).unwrap();
+    let how = || Join {
+        string: site.server.invitation(),
+        name: Some("node-a".to_owned()),
+        ca_file: None,
+        consent: None,
+    };
+    // Another test's worker that is just being started holds the folder's lock for a moment.
+    until("join", || join(&site.folder, how()).ok());
+    assert_eq!(site.requests().all().unwrap(), []);
 }
 
 #[test]
