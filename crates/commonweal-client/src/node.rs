@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use commonweal_core::Digest;
 use commonweal_data::format_of;
 use commonweal_wire::{KeyId, ServerIdentity};
 use serde::Serialize;
@@ -83,6 +84,8 @@ pub struct RequestList {
 pub struct Decided {
     /// The run.
     pub run: String,
+    /// The digest of the manifest that was decided about.
+    pub manifest: String,
     /// `approved` or `denied`.
     pub decision: String,
     /// Whether a running node takes it up by itself.
@@ -179,6 +182,7 @@ impl Node {
         let requests = Requests::of(&self.folder);
         let request = requests.find(run)?;
         let (_, job) = requests.manifest(&request)?;
+        requests.note_shown(&request)?;
         let format = match self.settings.data.get(&job.deployment.data) {
             Some(DataPlace::Files(files)) => {
                 let name = files.path.display().to_string();
@@ -189,18 +193,18 @@ impl Node {
         Ok(Description::of(&request, &job, format))
     }
 
-    /// Lets a run use the data.
+    /// Lets a run use the data, if it asks with `manifest`; without one, with that which [`Node::show`] showed last, if
+    /// it showed any under this name.
     ///
     /// # Errors
-    /// [`NodeError::Request`]: it never asked, its manifest was changed, or it is over.
-    pub fn approve(&self, run: &str) -> Result<Decided, NodeError> {
-        let requests = Requests::of(&self.folder);
-        requests.manifest(&requests.find(run)?)?;
+    /// [`NodeError::Request`]: it never asked, asks with another manifest, or is over.
+    pub fn approve(&self, run: &str, manifest: Option<Digest>) -> Result<Decided, NodeError> {
         let decision = Decision::Approved {
             by: Decider::Owner,
             at_ms: now_ms(),
         };
-        self.decide(run, decision, "by the owner")
+        let request = Requests::of(&self.folder).approve(run, manifest, decision)?;
+        self.decided(request, "by the owner")
     }
 
     /// Keeps a run from the data, also one that was approved before: what it has already been sent stays with it.
@@ -212,12 +216,12 @@ impl Node {
             reason: reason.to_owned(),
             at_ms: now_ms(),
         };
-        self.decide(run, decision, reason)
+        let request = Requests::of(&self.folder).decide(run, decision)?;
+        self.decided(request, reason)
     }
 
-    fn decide(&self, run: &str, decision: Decision, reason: &str) -> Result<Decided, NodeError> {
-        let word = decision.word().to_owned();
-        let request = Requests::of(&self.folder).decide(run, decision)?;
+    fn decided(&self, request: Request, reason: &str) -> Result<Decided, NodeError> {
+        let word = request.decision.word().to_owned();
         let entry = RecordEntry::Decision {
             run: request.run.clone(),
             manifest: request.manifest,
@@ -227,6 +231,7 @@ impl Node {
         Record::of(&self.folder).append(now_ms(), entry)?;
         Ok(Decided {
             run: request.run,
+            manifest: request.manifest.to_string(),
             decision: word,
             is_running: self.is_running(),
         })
@@ -432,13 +437,13 @@ impl fmt::Display for Decided {
         match self.is_running {
             true => write!(
                 f,
-                "{} is {}; the server is told at once.",
-                self.run, self.decision
+                "{} is {}; the server is told at once.\nIts manifest is {}.",
+                self.run, self.decision, self.manifest
             ),
             false => write!(
                 f,
-                "{} is {}; the server is told when the node runs: `commonweal node run`.",
-                self.run, self.decision
+                "{} is {}; the server is told when the node runs: `commonweal node run`.\nIts manifest is {}.",
+                self.run, self.decision, self.manifest
             ),
         }
     }

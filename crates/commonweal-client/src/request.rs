@@ -150,6 +150,19 @@ pub enum RequestError {
         /// The run.
         run: String,
     },
+    /// It asks with another manifest than the one that the owner has in mind.
+    #[error(
+        "{run} asks with the manifest {found}, and not with {expected}, which was shown or named: read it with \
+         `commonweal node show {run}` before you approve it"
+    )]
+    OtherManifest {
+        /// The run.
+        run: String,
+        /// Shown or named.
+        expected: Digest,
+        /// What it asks with now.
+        found: Digest,
+    },
     /// A file is damaged.
     #[error(transparent)]
     Json(#[from] JsonError),
@@ -275,6 +288,7 @@ impl Requests {
     /// Keeps a request and its manifest.
     pub(crate) fn keep(&self, request: &Request, manifest: &[u8]) -> Result<(), RequestError> {
         create_private_folder(&self.0)?;
+        let _lock = self.lock()?;
         write_bytes(&self.path(&request.run, MANIFEST)?, manifest)?;
         self.write(request)
     }
@@ -284,22 +298,66 @@ impl Requests {
         Ok(write_json(&self.path(&request.run, ".json")?, request)?)
     }
 
+    /// Remembers that the owner has read what a run asks with: what an approval is meant for.
+    pub(crate) fn note_shown(&self, request: &Request) -> Result<(), RequestError> {
+        let text = request.manifest.to_string();
+        Ok(write_bytes(
+            &self.path(&request.run, SHOWN)?,
+            text.as_bytes(),
+        )?)
+    }
+
+    /// The manifest that the owner read last under the name of this run.
+    fn shown(&self, run: &str) -> Result<Option<Digest>, RequestError> {
+        match read_bytes(&self.path(run, SHOWN)?) {
+            Err(FileError::Missing { .. }) => Ok(None),
+            bytes => Ok(String::from_utf8_lossy(&bytes?).parse().ok()),
+        }
+    }
+
+    /// Approves a run with `manifest`; without one, with that which was shown last, if any was.
+    ///
+    /// # Errors
+    /// [`RequestError`]: it asks with another manifest, never asked, or is over.
+    pub(crate) fn approve(
+        &self,
+        run: &str,
+        manifest: Option<Digest>,
+        decision: Decision,
+    ) -> Result<Request, RequestError> {
+        self.manifest(&self.find(run)?)?;
+        let expected = match manifest {
+            Some(manifest) => Some(manifest),
+            None => self.shown(run)?,
+        };
+        self.change(run, |request| {
+            let found = request.manifest;
+            match expected.filter(|&expected| expected != found) {
+                Some(expected) => Err(RequestError::OtherManifest {
+                    run: request.run.clone(),
+                    expected,
+                    found,
+                }),
+                None => decide(request, decision),
+            }
+        })
+    }
+
     /// Decides about a run, whatever was decided before.
     ///
     /// # Errors
     /// [`RequestError`]: it never asked, or is over.
     pub fn decide(&self, run: &str, decision: Decision) -> Result<Request, RequestError> {
-        self.change(run, |request| {
-            if let Some(ended) = &request.ended {
-                return Err(RequestError::Over {
-                    run: request.run.clone(),
-                    ending: ended.ending.clone(),
-                });
-            }
-            request.decision = decision;
-            request.told = false;
-            Ok(())
-        })
+        self.change(run, |request| decide(request, decision))
+    }
+
+    /// One process at a time changes requests.
+    fn lock(&self) -> Result<fs::File, FileError> {
+        let path = self.0.join(".lock");
+        let of = |error| FileError::of(&path, error);
+        let lock = fs::File::create(&path).map_err(of)?;
+        lock.lock().map_err(of)?;
+        Ok(lock)
     }
 
     /// Changes what is kept of a run, as it is on disk now. Two processes change one after the other: what an owner
@@ -310,10 +368,7 @@ impl Requests {
         change: impl FnOnce(&mut Request) -> Result<(), RequestError>,
     ) -> Result<Request, RequestError> {
         self.find(run)?;
-        let path = self.0.join(".lock");
-        let of = |error| FileError::of(&path, error);
-        let lock = fs::File::create(&path).map_err(of)?;
-        lock.lock().map_err(of)?;
+        let _lock = self.lock()?;
         let before = self.find(run)?;
         let mut request = before.clone();
         change(&mut request)?;
@@ -338,7 +393,21 @@ impl Requests {
     }
 }
 
+fn decide(request: &mut Request, decision: Decision) -> Result<(), RequestError> {
+    if let Some(ended) = &request.ended {
+        return Err(RequestError::Over {
+            run: request.run.clone(),
+            ending: ended.ending.clone(),
+        });
+    }
+    request.decision = decision;
+    request.told = false;
+    Ok(())
+}
+
 const MANIFEST: &str = ".manifest.json";
+
+const SHOWN: &str = ".shown";
 
 /// Whether a text that came from a server is a run's name: nothing that could lead out of a folder.
 pub(crate) fn is_run(text: &str) -> bool {

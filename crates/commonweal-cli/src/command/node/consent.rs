@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use commonweal_client::Node;
+use commonweal_core::Digest;
 
 use super::{NodeFailure, say};
 use crate::console::Console;
@@ -26,6 +27,9 @@ pub struct Show {
 pub struct Approve {
     /// The run, such as heart-3
     pub run: String,
+    /// The digest of the manifest that is approved [default: that of the last `show`]
+    #[arg(long, value_name = "DIGEST")]
+    pub manifest: Option<Digest>,
 }
 
 /// The arguments of `deny`.
@@ -54,7 +58,8 @@ impl Show {
 
 impl Approve {
     pub(super) fn run(&self, dir: &Path, console: &Console) -> Result<Exit, Failure> {
-        let decided = open(dir)?.approve(&self.run).map_err(NodeFailure::from)?;
+        let decided = open(dir)?.approve(&self.run, self.manifest);
+        let decided = decided.map_err(NodeFailure::from)?;
         Ok(say(console, "decided", &decided))
     }
 }

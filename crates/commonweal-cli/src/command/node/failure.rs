@@ -83,9 +83,11 @@ impl NodeFailure {
             },
             Self::Node(error) => match error {
                 NodeError::Membership(_) | NodeError::Settings(_) => Exit::Usage,
-                NodeError::Request(RequestError::Unknown { .. } | RequestError::Over { .. }) => {
-                    Exit::Usage
-                }
+                NodeError::Request(
+                    RequestError::Unknown { .. }
+                    | RequestError::Over { .. }
+                    | RequestError::OtherManifest { .. },
+                ) => Exit::Usage,
                 NodeError::Call(error) => exit_of(error),
                 NodeError::Agent(
                     AgentError::TakenOver

@@ -31,7 +31,7 @@ fn no_row_is_read_before_the_owner_agrees() {
         "{shown}"
     );
 
-    assert!(site.node().approve(RUN).unwrap().is_running);
+    assert!(site.node().approve(RUN, None).unwrap().is_running);
     let verdict::Kind::Unfit(unfit) = site.verdict(0) else {
         panic!("the file is missing");
     };
@@ -39,7 +39,7 @@ fn no_row_is_read_before_the_owner_agrees() {
     assert_eq!((unfit.column.as_str(), unfit.line), ("", 0));
 
     std::fs::write(site.data(), ward()).unwrap();
-    site.node().approve(RUN).unwrap();
+    site.node().approve(RUN, None).unwrap();
     let verdict::Kind::Approved(approved) = site.verdict(1) else {
         panic!("the file is there");
     };
@@ -80,7 +80,7 @@ fn consent_can_be_taken_back_in_the_middle_of_a_task() {
     let job = job(&format!("{LOGISTIC}[training]\nepochs = 1000000\n"));
     site.offer(&job, 1);
     until("request", || site.requests().find(RUN).ok());
-    site.node().approve(RUN).unwrap();
+    site.node().approve(RUN, None).unwrap();
     let mut federation = Federation::after_approval(&site, &job);
     let (task, model) = super::work::train_task(&site, &mut federation);
     site.assign(&task, Some(model));
@@ -235,7 +235,7 @@ fn another_run_of_the_same_name_asks_anew() {
     let job = job(LOGISTIC);
     site.offer(&job, 1);
     until("request", || site.requests().find(RUN).ok());
-    site.node().approve(RUN).unwrap();
+    site.node().approve(RUN, None).unwrap();
     site.verdict(0);
     site.offer(&job, 2);
     let again = until("request", || {
@@ -243,6 +243,34 @@ fn another_run_of_the_same_name_asks_anew() {
         (request.submitted_at_ms == 2).then_some(request)
     });
     assert_eq!(again.decision, Decision::Waiting);
+    running.stop().unwrap();
+}
+
+#[test]
+fn what_the_owner_has_not_read_is_not_approved_under_a_name_that_they_know() {
+    let site = Site::new(ASK, &ward());
+    let running = site.start();
+    site.offer(&job(LOGISTIC), 1);
+    until("request", || site.requests().find(RUN).ok());
+    site.node().show(RUN).unwrap();
+    let other = job(&format!("{LOGISTIC}[training]\nepochs = 2\n"));
+    let manifest = Manifest::of(&other).digest();
+    site.offer(&other, 2);
+    until("other request", || {
+        let request = site.requests().find(RUN).ok()?;
+        (request.manifest == manifest).then_some(())
+    });
+    let error = site.node().approve(RUN, None).unwrap_err();
+    assert!(error.to_string().contains("node show ward-1"), "{error}");
+    let wrong = Manifest::of(&job(LOGISTIC)).digest();
+    site.node().approve(RUN, Some(wrong)).unwrap_err();
+    assert_eq!(
+        site.requests().find(RUN).unwrap().decision,
+        Decision::Waiting
+    );
+    site.node().show(RUN).unwrap();
+    let decided = site.node().approve(RUN, None).unwrap();
+    assert_eq!(decided.manifest, manifest.to_string());
     running.stop().unwrap();
 }
 
