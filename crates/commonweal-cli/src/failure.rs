@@ -170,6 +170,16 @@ pub enum Failure {
         /// What it measured.
         known: Vec<String>,
     },
+    /// A model that only its trainer knows, and nothing here that could tell it.
+    #[error(
+        "model.kind = \"external\" leaves the model to the trainer {trainer:?}, and the server needs to know it: add \
+         [simulation.trainers] {trainer} = {{ command = [\"python\", \"train.py\"] }} to the job, which is started \
+         here once to declare it, or name its file in model.init"
+    )]
+    NoInitialModel {
+        /// The trainer's name.
+        trainer: String,
+    },
     /// The server of `commonweal login`.
     #[error(transparent)]
     Remote(#[from] RemoteError),
@@ -290,6 +300,7 @@ impl Failure {
             | Self::Unfinished { .. }
             | Self::Elsewhere { .. }
             | Self::NoKeyGiven
+            | Self::NoInitialModel { .. }
             | Self::Config(_)
             | Self::NoKey(_) => Exit::Usage,
         }

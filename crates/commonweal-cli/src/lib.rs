@@ -9,6 +9,7 @@ mod download;
 pub mod exit;
 pub mod failure;
 mod following;
+mod initial;
 pub mod interrupt;
 pub mod job_file;
 pub mod logging;

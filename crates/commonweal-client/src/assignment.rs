@@ -25,6 +25,8 @@ pub(crate) struct Assignment {
     pub(crate) task: Task,
     /// The blob of the model's values; none for a task that needs none.
     pub(crate) model: Option<Digest>,
+    /// Digest of the layout that the model's values have; none for a task that needs none.
+    pub(crate) layout: Option<Digest>,
     /// The blob of what `prepare` found; none if nothing was asked.
     pub(crate) prepared: Option<Digest>,
     /// The sum in which the report will be counted.
@@ -153,6 +155,9 @@ impl Assignment {
             .layout()
             .cloned()
             .ok_or(SessionError::OtherPrepared)?;
+        if self.layout != Some(layout.digest()) {
+            return Err(SessionError::OtherLayout.into());
+        }
         let model = parameters(&layout, &model)?;
         let state = match self.task.kind {
             TaskKind::Prepare(_) => ClientState::default(),
@@ -275,5 +280,6 @@ pub(crate) fn failure_word(code: FailureCode) -> &'static str {
         FailureCode::Cancelled => "cancelled",
         FailureCode::Unsupported => "unsupported",
         FailureCode::Denied => "denied",
+        FailureCode::Layout => "layout",
     }
 }

@@ -60,7 +60,7 @@ impl Description {
             decision: decision(&request.decision),
             data: job.deployment.data.clone(),
             columns: columns(job),
-            model: model(job),
+            model: model(request, job),
             trainer: trainer(job),
             rounds: rounds(job),
             cohort: cohort(job),
@@ -117,13 +117,22 @@ fn columns(job: &Job) -> String {
     parts.join("; ")
 }
 
-fn model(job: &Job) -> String {
-    match &job.model.kind {
-        ModelKind::External => "a model that the trainer brings".to_owned(),
+fn model(request: &Request, job: &Job) -> String {
+    let kind = match &job.model.kind {
+        ModelKind::External => {
+            "a model that your trainer knows; it must declare the tensors that were submitted"
+                .to_owned()
+        }
         kind => serde_json::to_value(kind)
             .ok()
             .and_then(|value| Some(value.get("kind")?.as_str()?.to_owned()))
             .unwrap_or_else(|| "a built-in model".to_owned()),
+    };
+    match request.initial {
+        Some(initial) => {
+            format!("{kind}; it begins with the values of the submitted file {initial}")
+        }
+        None => kind,
     }
 }
 
@@ -272,6 +281,7 @@ mod tests {
             submitter: "ada".to_owned(),
             submitted_at_ms: 1_700_000_000_000,
             asked_at_ms: 0,
+            initial: Some(commonweal_core::Digest::of(b"a model")),
             decision: Decision::Waiting,
             told: false,
             prepared: None,

@@ -61,6 +61,9 @@ pub enum RecordEntry {
         manifest: Digest,
         /// Who asks.
         submitter: String,
+        /// The model that was submitted to begin with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        initial: Option<Digest>,
     },
     /// The owner, or the settings, decided.
     Decision {

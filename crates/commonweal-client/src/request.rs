@@ -28,6 +28,9 @@ pub struct Request {
     pub submitted_at_ms: u64,
     /// When it asked here: milliseconds since 1970, UTC.
     pub asked_at_ms: u64,
+    /// The file of the model that was submitted to begin with; none if there is none.
+    #[serde(default)]
+    pub initial: Option<Digest>,
     /// What was decided.
     pub decision: Decision,
     /// Whether the server knows the decision.
@@ -203,6 +206,8 @@ pub(crate) fn unfit_word(code: UnfitCode) -> &'static str {
         UnfitCode::Capacity => "capacity",
         UnfitCode::Cohort => "cohort",
         UnfitCode::Manifest => "manifest",
+        UnfitCode::Model => "model",
+        UnfitCode::Undeclared => "undeclared",
     }
 }
 
@@ -430,6 +435,7 @@ pub(crate) mod tests {
             submitter: "ada".to_owned(),
             submitted_at_ms: 1,
             asked_at_ms: 2,
+            initial: None,
             decision: Decision::Waiting,
             told: false,
             prepared: None,

@@ -92,6 +92,12 @@ pub enum SessionError {
     /// The model's values are of another model.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
+    /// The model's values mean something else here.
+    #[error(
+        "the run's model has other tensors than the one that is trained here: names, shapes, scopes and their order \
+         must be those that the run began with"
+    )]
+    OtherLayout,
     /// No such trainer.
     #[error(
         "the job asks for the trainer {name:?}: add [trainers.{name}] with `command` to node.toml"
@@ -355,6 +361,7 @@ impl SessionError {
             Self::OtherPrepared | Self::Model(_) | Self::RunSpec(_) | Self::Parameters(_) => {
                 (FailureCode::Model, 0, 0)
             }
+            Self::OtherLayout => (FailureCode::Layout, 0, 0),
             Self::NoTrainer { .. } | Self::NoExternalModel | Self::Worker(_) => {
                 (FailureCode::Trainer, 0, 0)
             }

@@ -6,6 +6,8 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Digest, DigestWriter};
+
 /// Who sees a tensor, and who changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +56,17 @@ pub struct Tensor {
     pub export: ExportType,
     /// Index of its first value in the flat vector.
     pub offset: usize,
+}
+
+impl From<&Tensor> for TensorSpec {
+    fn from(tensor: &Tensor) -> Self {
+        Self {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+            scope: tensor.scope,
+            export: tensor.export,
+        }
+    }
 }
 
 impl Tensor {
@@ -189,6 +202,31 @@ impl Layout {
         &self.tensors
     }
 
+    /// SHA-256 over name, scope, type and shape of every tensor in declared order: equal for two layouts exactly
+    /// if a flat vector of the one means the same in the other.
+    pub fn digest(&self) -> Digest {
+        let mut writer = DigestWriter::new("commonweal/layout/1");
+        writer.number(self.tensors.len() as u64);
+        for tensor in &self.tensors {
+            writer.field(tensor.name.as_bytes());
+            writer.field(match tensor.scope {
+                Scope::Shared => b"shared",
+                Scope::Frozen => b"frozen",
+                Scope::Local => b"local",
+            });
+            writer.field(match tensor.export {
+                ExportType::F32 => b"F32",
+                ExportType::I64 => b"I64",
+            });
+            writer.number(tensor.shape.len() as u64);
+            tensor
+                .shape
+                .iter()
+                .for_each(|&size| writer.number(size as u64));
+        }
+        writer.finish()
+    }
+
     /// The tensor of this name.
     pub fn tensor(&self, name: &str) -> Option<&Tensor> {
         self.tensors.iter().find(|tensor| tensor.name == name)
@@ -226,6 +264,32 @@ mod tests {
     use std::vec;
 
     use super::*;
+
+    #[test]
+    fn the_digest_tells_apart_what_gives_values_another_meaning() {
+        let digest = |specs: &[TensorSpec]| Layout::new(specs.to_vec()).unwrap().digest();
+        let (a, b) = (
+            spec("a", &[2, 3], Scope::Shared),
+            spec("b", &[6], Scope::Shared),
+        );
+        let own = digest(&[a.clone(), b.clone()]);
+        assert_eq!(own, digest(&[a.clone(), b.clone()]));
+        let others = [
+            vec![b.clone(), a.clone()],
+            vec![a.clone()],
+            vec![spec("a", &[3, 2], Scope::Shared), b.clone()],
+            vec![spec("c", &[2, 3], Scope::Shared), b.clone()],
+            vec![spec("a", &[2, 3], Scope::Local), b.clone()],
+            vec![
+                TensorSpec {
+                    export: ExportType::I64,
+                    ..a
+                },
+                b,
+            ],
+        ];
+        assert!(others.iter().all(|other| digest(other) != own));
+    }
 
     fn spec(name: &str, shape: &[usize], scope: Scope) -> TensorSpec {
         TensorSpec {

@@ -3,6 +3,7 @@
 
 pub mod client_table;
 mod deal;
+mod declared_model;
 mod entropy_source;
 pub mod file;
 pub mod folder;
@@ -20,6 +21,7 @@ pub mod spread;
 pub mod table;
 
 pub use deal::{Share, ShareError, deal, share};
+pub use declared_model::{declare_model, parse_declared};
 pub use entropy_source::{EntropySource, NoEntropy};
 pub use input::{InputError, InputRecord};
 pub use json::{JsonError, read_json, write_json};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use commonweal_core::{ExportType, Layout, Parameters, Tensor};
+use commonweal_core::{ExportType, Layout, LayoutError, Parameters, Tensor};
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 
 use crate::file::{self, FileError};
@@ -67,6 +67,22 @@ pub enum ModelFileError {
         /// The tensor.
         name: String,
     },
+    /// What the file says of its layout is none.
+    #[error("{} says what its tensors are, in its metadata, in a way that cannot be read: {what}", path.display())]
+    Declaration {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The tensors make no model.
+    #[error("{}: {source}", path.display())]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: LayoutError,
+    },
     /// The file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -77,6 +93,15 @@ pub enum ModelFileError {
 /// # Errors
 /// [`ModelFileError::File`].
 pub fn save_model(path: &Path, model: &Parameters) -> Result<(), ModelFileError> {
+    Ok(file::write_bytes(path, &model_bytes(path, model, None)?)?)
+}
+
+/// The bytes of a file of all tensors, for `path`.
+pub(crate) fn model_bytes(
+    path: &Path,
+    model: &Parameters,
+    metadata: Option<(&str, String)>,
+) -> Result<Vec<u8>, ModelFileError> {
     let tensors: Vec<(&Tensor, Vec<u8>)> = model
         .layout()
         .tensors()
@@ -95,8 +120,8 @@ pub fn save_model(path: &Path, model: &Parameters) -> Result<(), ModelFileError>
         })
         .collect::<Result<Vec<_>, SafeTensorError>>()
         .map_err(format)?;
-    let bytes = safetensors::serialize(views, None).map_err(format)?;
-    Ok(file::write_bytes(path, &bytes)?)
+    let metadata = metadata.map(|(key, text)| [(key.to_owned(), text)].into_iter().collect());
+    safetensors::serialize(views, metadata).map_err(format)
 }
 
 /// Reads a model of this layout: every tensor of the layout and no other.
@@ -132,7 +157,8 @@ pub fn parse_model(
             name: name.to_owned(),
         });
     }
-    let mut model = Parameters::zeros(Arc::clone(layout));
+    // All shapes before any value: memory follows what the file holds and not what the layout asks for.
+    let mut views = Vec::with_capacity(layout.tensors().len());
     for tensor in layout.tensors() {
         let name = tensor.name.clone();
         let Ok(view) = file.tensor(&name) else {
@@ -148,6 +174,11 @@ pub fn parse_model(
                 found,
             });
         }
+        views.push((tensor, view));
+    }
+    let mut model = Parameters::zeros(Arc::clone(layout));
+    for (tensor, view) in views {
+        let name = tensor.name.clone();
         let values = &mut model.values_mut()[tensor.range()];
         if !decode(&view, values) {
             return Err(ModelFileError::Type {

@@ -1,9 +1,9 @@
 //! Who trains: the built-in models, worker processes, or a trainer of the caller's own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use commonweal_core::job::{BUILT_IN_TRAINER, ModelKind};
+use commonweal_core::job::{BUILT_IN_TRAINER, Job, ModelKind};
 use commonweal_core::{Layout, Parameters, Purpose, Seed, Trainer};
 use commonweal_data::{Dataset, ExampleShape};
 use commonweal_train::{BuiltInTrainer, Model};
@@ -48,7 +48,7 @@ impl Start {
         let (trainers, initial) = match own {
             Some(own) => own_trainers(federation, own, environment)?,
             None if name == BUILT_IN_TRAINER => built_in(federation, environment)?,
-            None => workers(federation, name, environment)?,
+            None => workers(federation, environment)?,
         };
         let initial = match &federation.job.model.init {
             Some(path) => load_initial(
@@ -116,26 +116,14 @@ fn own_trainers(
 
 fn workers(
     federation: &Federation,
-    name: &str,
     environment: &Environment,
 ) -> Result<(Trainers, Parameters), SimulationError> {
-    let spec = federation.job.simulation.trainers.get(name).cloned();
-    let spec = spec.ok_or_else(|| SimulationError::UnknownTrainer {
-        trainer: name.to_owned(),
-    })?;
+    let job = &federation.job;
     let data: Arc<dyn DataSet> = Arc::new(WorkerData::new(Arc::clone(&federation.data)));
-    let working: PathBuf = environment.places.base.clone();
-    let workers = Workers::new(
-        name,
-        spec,
-        &working,
-        Arc::clone(&environment.lines),
-        Some(data),
-    )?;
-    let mut trainers: Vec<WorkerTrainer> = workers.trainers()?;
+    let mut trainers = start_workers(job, environment, Some(data))?;
     let seed = initial_seed(federation);
-    let initial = match (&federation.job.model.kind, trainers.first_mut()) {
-        (ModelKind::External, Some(trainer)) => trainer.initial(&seed, &mut ())?,
+    let initial = match job.model.kind {
+        ModelKind::External => initial_of_worker(job, &mut trainers, &seed)?,
         _ => model(federation)?.initial(&seed),
     };
     let trainers = trainers
@@ -143,6 +131,36 @@ fn workers(
         .map(|trainer| Box::new(trainer) as Box<dyn Trainer>)
         .collect();
     Ok((trainers, initial))
+}
+
+/// Starts the processes of the trainer that the job names.
+pub(crate) fn start_workers(
+    job: &Job,
+    environment: &Environment,
+    data: Option<Arc<dyn DataSet>>,
+) -> Result<Vec<WorkerTrainer>, SimulationError> {
+    let name = job.training.trainer.as_str();
+    let spec = job.simulation.trainers.get(name).cloned();
+    let spec = spec.ok_or_else(|| unknown_trainer(job))?;
+    let (base, lines) = (&environment.places.base, Arc::clone(&environment.lines));
+    let workers = Workers::new(name, spec, base, lines, data)?;
+    Ok(workers.trainers()?)
+}
+
+/// The model that the job's trainer declares.
+pub(crate) fn initial_of_worker(
+    job: &Job,
+    trainers: &mut [WorkerTrainer],
+    seed: &Seed,
+) -> Result<Parameters, SimulationError> {
+    let trainer = trainers.first_mut().ok_or_else(|| unknown_trainer(job))?;
+    Ok(trainer.initial(seed, &mut ())?)
+}
+
+fn unknown_trainer(job: &Job) -> SimulationError {
+    SimulationError::UnknownTrainer {
+        trainer: job.training.trainer.clone(),
+    }
 }
 
 /// The job's built-in model for these data.

@@ -1,12 +1,10 @@
 //! `commonweal submit`: hands a job to the server, and watches it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use commonweal_disk::file::FileError;
 use commonweal_wire::control::{RunInfo, Submission};
 use serde::Serialize;
 
@@ -14,6 +12,7 @@ use super::watch;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::initial::initial_file;
 use crate::job_file::JobFile;
 use crate::remote::Remote;
 
@@ -21,6 +20,8 @@ use crate::remote::Remote;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The server is that of `commonweal login`. Ctrl-C leaves the run going; `commonweal watch RUN` comes back to it.
+With `kind = external` in [model] the trainer's command in [simulation.trainers] is started here once: the run
+begins with the model that it declares. Without a command, with the file `init` of [model].
 
 Examples:
   commonweal submit job.toml
@@ -46,7 +47,7 @@ impl Submit {
     /// A job with faults, a job that the server refuses, a run that fails.
     pub fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let file = JobFile::read(&self.job, &context.global)?;
-        let submission = submission(&file)?;
+        let submission = submission(context, &file)?;
         let remote = Remote::open()?;
         let run = remote.submit(&submission)?;
         context.console.event("submitted", &Submitted { run: &run });
@@ -64,18 +65,10 @@ impl Submit {
 }
 
 /// What the server gets: the job with everything that the command line changes, and the model that it begins with.
-pub(super) fn submission(file: &JobFile) -> Result<Submission, Failure> {
-    let base = file.path.as_deref().and_then(Path::parent);
-    let initial = match &file.job.model.init {
-        None => None,
-        Some(init) => {
-            let path = base.unwrap_or(Path::new("")).join(init);
-            let bytes = fs::read(&path).map_err(|error| FileError::of_reading(&path, error))?;
-            Some(STANDARD.encode(bytes))
-        }
-    };
+pub(super) fn submission(context: &Context, file: &JobFile) -> Result<Submission, Failure> {
+    let initial = initial_file(context, file)?;
     Ok(Submission {
         job: file.job.to_toml(),
-        initial,
+        initial: initial.map(|bytes| STANDARD.encode(bytes)),
     })
 }

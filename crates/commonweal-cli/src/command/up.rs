@@ -121,17 +121,18 @@ impl Trial<'_> {
             base: &self.base,
             data: self.data.as_deref(),
         };
+        let job = JobFile {
+            job: seed.job().clone(),
+            ..self.file.clone()
+        };
+        let submission = submit::submission(self.context, &job)?;
         let place = Place::new(self.dir.map(|dir| dir.join(seed.folder())).as_deref())?;
         let mut federation = Federation::start(place, seed.job(), origin, &clients)?;
         let Some(account) = federation.enrol(&self.interrupt)? else {
             return Ok(None);
         };
         let remote = Remote::of(account)?;
-        let job = JobFile {
-            job: seed.job().clone(),
-            ..self.file.clone()
-        };
-        let run = remote.submit(&submit::submission(&job)?)?.id;
+        let run = remote.submit(&submission)?.id;
         let following = Following {
             remote: &remote,
             run: &run,

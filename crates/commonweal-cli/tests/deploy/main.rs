@@ -4,6 +4,7 @@
 
 mod by_hand;
 mod crash;
+mod external;
 mod federation;
 mod owner;
 #[path = "../system/program.rs"]

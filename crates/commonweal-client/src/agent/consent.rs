@@ -97,6 +97,17 @@ impl Agent {
             // The offer came twice while the manifest was on its way.
             return self.tell_again(request);
         }
+        let initial = match offer.initial.as_deref().map(<[u8; 32]>::try_from) {
+            None => None,
+            Some(Ok(digest)) => Some(Digest::from_bytes(digest)),
+            Some(Err(_)) => {
+                tracing::warn!(
+                    run = offer.run,
+                    "the offer names an initial model by no digest"
+                );
+                return Ok(());
+            }
+        };
         // Another run of this name may have been here before: nothing of it is this one's.
         self.cancel(&offer.run, |_| true);
         self.take_session(&offer.run);
@@ -108,6 +119,7 @@ impl Agent {
             submitter: offer.submitter,
             submitted_at_ms: offer.submitted_at_ms,
             asked_at_ms: now_ms(),
+            initial,
             decision: verdict::by_settings(&self.shared.settings.accept, &manifest, now_ms()),
             told: false,
             prepared: None,
@@ -121,6 +133,7 @@ impl Agent {
             run: request.run.clone(),
             manifest,
             submitter: request.submitter.clone(),
+            initial: request.initial,
         })?;
         self.shared.requests.keep(&request, &bytes)?;
         self.note_decision(&request, "by node.toml")?;

@@ -149,6 +149,7 @@ fn assignment(work: &proto::Work, now: commonweal_core::Time) -> Result<Assignme
         task,
         model: blob(&work.model, "model")?,
         prepared: blob(&work.prepared, "prepared")?,
+        layout: blob(&work.layout, "layout")?,
         accumulator: work.accumulator.clone(),
     })
 }

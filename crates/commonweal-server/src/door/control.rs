@@ -210,8 +210,16 @@ pub(super) async fn submit(
 ) -> Answered<RunInfo> {
     caller.needs(Role::Researcher)?;
     let body = Limited::new(body, door.submission_bytes).collect().await;
-    let body =
-        body.map_err(|_| Denied::new("too_large", "the submission is too large, or broke off"))?;
+    let body = body.map_err(|_| {
+        let most_mb = door.submission_bytes / 1_000_000;
+        Denied::new(
+            "too_large",
+            format!(
+                "the submission broke off, or is larger than {most_mb} MB, the server's largest_submission_mb; a model \
+                 takes a third more on its way than in its file"
+            ),
+        )
+    })?;
     let submission: Submission = serde_json::from_slice(&body.to_bytes()).map_err(|error| {
         Denied::new(
             "malformed",

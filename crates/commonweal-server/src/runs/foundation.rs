@@ -6,13 +6,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use commonweal_core::job::{Job, Manifest};
+use commonweal_core::job::{Job, Manifest, ModelKind};
 use commonweal_core::{
     Digest, Known, Layout, Parameters, PrepareSpec, Prepared, Purpose, RunSpec, RunSpecError, Seed,
 };
 use commonweal_data::{ApplyError, DataSchema, FeaturesError, Preparation, Source};
 use commonweal_disk::model_file::{ModelFileError, parse_model};
-use commonweal_disk::{InputRecord, SourceError, complete};
+use commonweal_disk::{InputRecord, SourceError, complete, parse_declared};
 use commonweal_train::{Model, ModelError, instruction_set};
 
 /// A job, and the questions that it raises on data of a schema.
@@ -27,9 +27,18 @@ pub(super) struct Questions {
 pub(super) struct Foundation {
     /// What the run is made of, once for each time that it is begun or gone on with.
     known: Known,
-    model: Model,
+    model: Declared,
     /// What the model takes in.
     pub(super) input: InputRecord,
+}
+
+/// Who says what the model is.
+#[derive(Debug)]
+enum Declared {
+    /// The job.
+    Job(Model),
+    /// Whoever submitted it, with initial values.
+    Submitted(Parameters),
 }
 
 /// Why a job makes no run on these data.
@@ -53,6 +62,11 @@ pub(super) enum FoundationError {
     /// The model to begin with is another.
     #[error(transparent)]
     Initial(#[from] ModelFileError),
+    /// A model that only its trainer knows, of which nothing was submitted.
+    #[error(
+        "the run has no initial model: its trainer would have to bring one, and a server runs no trainer"
+    )]
+    NoInitial,
 }
 
 impl Questions {
@@ -81,6 +95,7 @@ impl Questions {
         job: &Job,
         manifest: &Manifest,
         prepared: &Prepared,
+        initial: Option<&[u8]>,
     ) -> Result<Foundation, FoundationError> {
         let data = self.preparation.apply(&self.blank, prepared)?;
         let input = InputRecord::of(&self.blank, &self.preparation, prepared, &data)?;
@@ -92,7 +107,11 @@ impl Questions {
                 .class_rows_of(prepared, data.shape().target),
             instruction_set: instruction_set().to_string(),
         };
-        let model = Model::build(&job.model, &data.shape())?;
+        let model = match (&job.model.kind, initial) {
+            (ModelKind::External, Some(bytes)) => Declared::Submitted(submitted(bytes)?),
+            (ModelKind::External, None) => return Err(FoundationError::NoInitial),
+            _ => Declared::Job(Model::build(&job.model, &data.shape())?),
+        };
         Ok(Foundation {
             known,
             model,
@@ -104,7 +123,10 @@ impl Questions {
 impl Foundation {
     /// Tensors of the model.
     pub(super) fn layout(&self) -> &Arc<Layout> {
-        self.model.layout()
+        match &self.model {
+            Declared::Job(model) => model.layout(),
+            Declared::Submitted(initial) => initial.layout(),
+        }
     }
 
     /// What the run is made of.
@@ -124,17 +146,28 @@ impl Foundation {
         job: &Job,
         initial: Option<&[u8]>,
     ) -> Result<Parameters, FoundationError> {
-        match initial {
-            Some(bytes) => {
-                let path = Path::new("the submitted model");
-                Ok(parse_model(path, bytes, self.model.layout())?)
+        match (&self.model, initial) {
+            (Declared::Submitted(initial), _) => Ok(initial.clone()),
+            (Declared::Job(model), Some(bytes)) => {
+                Ok(parse_model(Path::new(SUBMITTED), bytes, model.layout())?)
             }
-            None => {
+            (Declared::Job(model), None) => {
                 let seed = Seed::from(job.seed).derive(Purpose::Initial, 0, None);
-                Ok(self.model.initial(&seed))
+                Ok(model.initial(&seed))
             }
         }
     }
+}
+
+/// What a submitted model is called where it does not fit.
+const SUBMITTED: &str = "the submitted model";
+
+/// A submitted model, of the layout that it says.
+///
+/// # Errors
+/// [`ModelFileError`]: it is no model, or holds a value that is not finite.
+pub(super) fn submitted(bytes: &[u8]) -> Result<Parameters, ModelFileError> {
+    parse_declared(Path::new(SUBMITTED), bytes)
 }
 
 /// The record where every level, class and scale is declared.

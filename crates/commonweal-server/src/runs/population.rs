@@ -265,6 +265,10 @@ pub(super) fn unfit(code: UnfitCode, column: &str, line: u64) -> String {
         UnfitCode::Capacity => "the job asks for more than it has",
         UnfitCode::Cohort => "a smaller cohort than it allows",
         UnfitCode::Manifest => "its version does not understand the job",
+        UnfitCode::Undeclared => {
+            "a column holds texts: declare its kind in data.columns or data.task"
+        }
+        UnfitCode::Model => "its trainer declares other tensors than the run's model has",
     };
     match (column, line) {
         ("", 0) => what.to_owned(),

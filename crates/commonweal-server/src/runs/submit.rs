@@ -7,6 +7,7 @@ use commonweal_core::job::{Job, Manifest, ModelKind};
 use commonweal_disk::complete;
 use commonweal_wire::control::{ApiError, RunInfo, Submission};
 
+use super::foundation::submitted;
 use super::population::{Candidates, Standing};
 use super::run::Actor;
 use super::{Runs, error, files, of_store};
@@ -101,15 +102,14 @@ fn too_few(fitting: usize, needed: usize, candidates: &Candidates) -> String {
 
 /// The model to begin with, where the job names one.
 fn initial(job: &Job, text: Option<&str>) -> Result<Option<Bytes>, ApiError> {
-    if job.model.kind == ModelKind::External {
-        return Err(error(
-            "model",
-            "model.kind = \"external\" leaves the tensors to a trainer, which a server does not run: give the model by \
-             its layers, which the trainer then builds too, or simulate the job",
-        ));
-    }
-    match (text, job.model.init.is_some()) {
+    let is_external = job.model.kind == ModelKind::External;
+    match (text, is_external || job.model.init.is_some()) {
         (None, false) => Ok(None),
+        (None, true) if is_external => Err(error(
+            "initial",
+            "model.kind = \"external\" leaves the tensors to a trainer, which a server does not run: submit the model \
+             that it begins with too, as `commonweal submit` does",
+        )),
         (None, true) => Err(error(
             "initial",
             "the job begins with a model of its own (model.init): submit it too",
@@ -121,6 +121,8 @@ fn initial(job: &Job, text: Option<&str>) -> Result<Option<Bytes>, ApiError> {
         (Some(text), true) => {
             let bytes = STANDARD.decode(text);
             let bytes = bytes.map_err(|_| error("initial", "the submitted model is no base64"))?;
+            // A built-in model's layout is known with the data's schema; that it is a model at all, at once.
+            submitted(&bytes).map_err(|fault| error("initial", fault.to_string()))?;
             Ok(Some(bytes.into()))
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test may panic")]
 
 mod by_hand;
+mod external;
 mod faults;
 mod restarts;
 mod site;
@@ -18,7 +19,8 @@ use world::Visitor;
 /// A job over the sites' tables, with `lines` at its end; at least three of them.
 pub(crate) fn job(lines: &str) -> String {
     format!(
-        "name = \"tiny\"\nrounds = 3\nseed = 7\n[data]\npath = \"t.csv\"\nlabel = \"y\"\ntest = 0\n\
+        "name = \"tiny\"\nrounds = 3\nseed = 7\n[data]\npath = \"t.csv\"\nlabel = \"y\"\n\
+         test = 0\n\
          [model]\nkind = \"mlp\"\nhidden = [3]\n\
          [training]\nbatch_size = 2\noptimizer = {{ kind = \"sgd\", learning_rate = 0.1 }}\n\
          [evaluation]\nevery = 2\nmetrics = [\"loss\", \"accuracy\"]\n{lines}"

@@ -168,6 +168,7 @@ pub(super) fn assignment(job: &Job) -> Assignment {
         run: RUN.to_owned(),
         task: super::work::prepare_task(job, &nothing),
         model: None,
+        layout: None,
         prepared: None,
         accumulator: String::new(),
     }
@@ -182,6 +183,7 @@ fn asking(job: &Job, decision: &Decision) -> Run {
             submitter: "ada".to_owned(),
             submitted_at_ms: 1,
             asked_at_ms: 1,
+            initial: None,
             decision: decision.clone(),
             told: true,
             prepared: None,
@@ -284,6 +286,7 @@ fn a_manifest_that_nobody_understands_is_unfit() {
         manifest: digest.as_bytes().to_vec(),
         submitter: "ada".to_owned(),
         submitted_at_ms: 1,
+        initial: None,
     }));
     let verdict::Kind::Unfit(unfit) = site.verdict(0) else {
         panic!("unfit");

@@ -59,6 +59,8 @@ pub(super) struct Site {
     pub(super) folder: NodeFolder,
     /// The blob of what was found, once it was.
     found: Cell<Option<Digest>>,
+    /// Of the layout that tasks name, once there is a model.
+    pub(super) layout: Cell<Option<Digest>>,
     _temporary: tempfile::TempDir,
 }
 
@@ -80,6 +82,7 @@ impl Site {
             server,
             folder,
             found: Cell::new(None),
+            layout: Cell::new(None),
             _temporary: temporary,
         };
         if !data.is_empty() {
@@ -131,6 +134,7 @@ impl Site {
             manifest: manifest.digest().as_bytes().to_vec(),
             submitter: "ada".to_owned(),
             submitted_at_ms: at_ms,
+            initial: None,
         }));
     }
 
@@ -174,6 +178,9 @@ impl Site {
             model: model.map(|digest| digest.as_bytes().to_vec()),
             prepared: self.found.get().map(|digest| digest.as_bytes().to_vec()),
             accumulator,
+            layout: model
+                .and(self.layout.get())
+                .map(|digest| digest.as_bytes().to_vec()),
         }));
     }
 
@@ -281,6 +288,7 @@ impl Federation {
             class_rows: preparation.class_rows_of(&prepared, shape.target),
         };
         let layout = std::sync::Arc::clone(initial.layout());
+        site.layout.set(Some(layout.digest()));
         Self {
             solo: Solo::new(job, known, &name(), initial).unwrap(),
             prepared,

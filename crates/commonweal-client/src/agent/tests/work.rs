@@ -266,7 +266,7 @@ fn a_model_of_other_bytes_or_another_job_is_not_trained() {
     let site = Site::willing();
     let running = site.start();
     let mut federation = Federation::found(&site, &job(LOGISTIC));
-    let (mut task, _) = train_task(&site, &mut federation);
+    let (mut task, whole) = train_task(&site, &mut federation);
     let wrong = Digest::of(b"what was promised");
     site.server.blob_as(&wrong, b"what came");
     site.assign(&task, Some(wrong));
@@ -276,9 +276,14 @@ fn a_model_of_other_bytes_or_another_job_is_not_trained() {
     site.assign(&task, Some(short));
     assert_eq!(site.failure(1), FailureCode::Model);
     task.id.attempt = 2;
+    let layout = site.layout.replace(Some(Digest::of(b"other tensors")));
+    site.assign(&task, Some(whole));
+    assert_eq!(site.failure(2), FailureCode::Layout);
+    site.layout.set(layout);
+    task.id.attempt = 3;
     task.manifest = Digest::of(b"another job");
     site.assign(&task, Some(short));
-    assert_eq!(site.failure(2), FailureCode::Denied);
+    assert_eq!(site.failure(3), FailureCode::Denied);
     running.stop().unwrap();
     assert_eq!(site.server.script().reports.len(), 1, "of prepare alone");
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use commonweal_core::{ClientIndex, ClientName, Committed, Digest, Payload, Round, Step, TaskId};
-use commonweal_wire::proto::{self, Cancel, FailureCode, Work, instruction};
+use commonweal_wire::proto::{self, Cancel, FailureCode, UnfitCode, Work, instruction};
 use commonweal_wire::{remaining_ms, task_id, task_of};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
@@ -24,6 +24,8 @@ use crate::store::VerdictKind;
 pub(super) struct Terms {
     /// The blob of the model's values, for a task that needs it.
     pub(super) model: Option<Digest>,
+    /// Digest of the model's layout, for such a task.
+    pub(super) layout: Option<Digest>,
     /// Values of an update: what a sum of them costs.
     pub(super) values: usize,
     /// Most bytes of a report.
@@ -180,6 +182,7 @@ impl Actor {
                 .record
                 .prepared
                 .map(|digest| digest.as_bytes().to_vec()),
+            layout: desk.terms.layout.map(|digest| digest.as_bytes().to_vec()),
         };
         self.shared
             .exchange
@@ -410,9 +413,21 @@ impl Actor {
         let reason = failed(failure);
         tracing::warn!(run = %self.record.id, task = %desk.open.task(), %node, reason, "a node gave its task back");
         desk.open.lose(client, &reason, failing, self.now());
-        if failure.code() == FailureCode::Denied {
-            let reason = "its owner took the consent back".to_owned();
-            let verdict = self.other_verdict(node.clone(), VerdictKind::Denied { reason });
+        let said = match failure.code() {
+            FailureCode::Denied => {
+                let reason = "its owner took the consent back".to_owned();
+                Some(VerdictKind::Denied { reason })
+            }
+            // It would fail at every further task too.
+            FailureCode::Layout => Some(VerdictKind::Unfit {
+                code: UnfitCode::Model,
+                column: String::new(),
+                line: 0,
+            }),
+            _ => None,
+        };
+        if let Some(kind) = said {
+            let verdict = self.other_verdict(node.clone(), kind);
             self.note(verdict.into_iter().collect()).await?;
         }
         Ok(Ok(()))
@@ -442,6 +457,7 @@ fn failed(failure: &proto::TaskFailure) -> String {
             "its version cannot do such a task, or the approved job has no such task"
         }
         FailureCode::Denied => "its owner took the consent back",
+        FailureCode::Layout => "the model has other tensors than its trainer declares",
     };
     match failure.step {
         0 => what.to_owned(),

@@ -110,6 +110,7 @@ impl Actor {
             manifest: self.manifest.digest().as_bytes().to_vec(),
             submitter: self.record.submitter.clone(),
             submitted_at_ms: self.record.submitted_at_ms,
+            initial: self.initial.map(|digest| digest.as_bytes().to_vec()),
         };
         self.shared
             .exchange

@@ -24,6 +24,7 @@ use commonweal_wire::control::RunState;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
+use super::files;
 use super::history::{Entry, Progress};
 use super::message::{Message, Refused, Reported};
 use super::pace::{Pace, Rests};
@@ -45,6 +46,8 @@ pub(super) struct Actor {
     order: Order,
     job: Job,
     manifest: Manifest,
+    /// The file of the model that was submitted with the job.
+    initial: Option<Digest>,
     candidates: Candidates,
     population: Option<Population>,
     pace: Pace,
@@ -118,6 +121,7 @@ impl Actor {
         let actor = Self {
             order: shared.order(),
             manifest: Manifest::of(&job),
+            initial: None,
             candidates: Candidates::default(),
             population: None,
             pace: Pace::new(shared.patience, job.deployment.reproducible),
@@ -173,6 +177,9 @@ impl Actor {
     /// Takes from the store what was said and who takes part.
     async fn recall(&mut self) -> Result<(), Stop> {
         let id = self.record.id.clone();
+        self.initial = self
+            .insist(|| async { self.shared.store.files().find(&id, files::INITIAL).await })
+            .await?;
         let verdicts = self
             .insist(|| async { self.shared.store.verdicts().list(&id).await })
             .await?;

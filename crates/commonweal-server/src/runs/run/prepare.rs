@@ -81,7 +81,12 @@ impl Actor {
         answers: &Answers,
         initial: Option<Bytes>,
     ) -> Result<Found, Stop> {
-        let foundation = questions.answered(&self.job, &self.manifest, &answers.prepared);
+        let foundation = questions.answered(
+            &self.job,
+            &self.manifest,
+            &answers.prepared,
+            initial.as_deref(),
+        );
         let foundation = foundation.map_err(|error| Stop::Failed(error.to_string()))?;
         Ok(Found {
             foundation,
@@ -91,11 +96,7 @@ impl Actor {
 
     /// The model that was submitted with the job.
     async fn initial(&self) -> Result<Option<Bytes>, Stop> {
-        let id = &self.record.id;
-        let digest = self
-            .insist(|| async { self.shared.store.files().find(id, files::INITIAL).await })
-            .await?;
-        match digest {
+        match self.initial {
             None => Ok(None),
             Some(digest) => {
                 let bytes = self
@@ -163,6 +164,7 @@ impl Actor {
         );
         let terms = Terms {
             model: None,
+            layout: None,
             values: 0,
             longest: longest(spec),
             minimum,

@@ -174,6 +174,7 @@ impl Actor {
         let values = track.run.model().layout().shared_len();
         let terms = Terms {
             model: Some(track.model),
+            layout: Some(track.run.model().layout().digest()),
             values,
             longest: longest_update(&track.run, values),
             minimum,
@@ -194,6 +195,7 @@ impl Actor {
         let round = track.run.open_evaluation(population, entropy, now);
         let terms = Terms {
             model: Some(track.model),
+            layout: Some(track.run.model().layout().digest()),
             values: 0,
             longest: 64 + 8 * track.run.spec().metrics.zero().values().len() as u64,
             minimum: 1,
