@@ -12,7 +12,7 @@ use commonweal_core::{ClientIndex, ClientName, Prepared, Seed};
 use commonweal_data::table::{CsvError, SchemaError};
 use commonweal_data::{
     ApplyError, DataSchema, Dataset, FeaturesError, Partition, PartitionError, Preparation,
-    ReadError, Source,
+    ReadError, Source, UndeclaredKind,
 };
 use commonweal_disk::file::{FileError, read_text};
 use commonweal_disk::{DataPlaces, ShareError, SourceError, complete, read_renamed, share};
@@ -88,6 +88,14 @@ pub enum DataError {
         name: String,
         /// What is wrong.
         source: FeaturesError,
+    },
+    /// Texts would be asked for that the job does not declare to be categories.
+    #[error("data set {name:?}: {source}")]
+    Undeclared {
+        /// The data set.
+        name: String,
+        /// What is wrong.
+        source: UndeclaredKind,
     },
     /// A file cannot be read.
     #[error(transparent)]
@@ -225,6 +233,12 @@ impl Opening<'_> {
                 source,
             }
         })?;
+        preparation
+            .expect_declared(self.job, &source, section)
+            .map_err(|source| DataError::Undeclared {
+                name: self.name.to_owned(),
+                source,
+            })?;
         Ok(OwnData {
             source,
             preparation,
@@ -286,6 +300,7 @@ impl DataError {
                 ..
             } => (UnfitCode::Rows, None, 0),
             Self::Partition { .. } | Self::Features { .. } => (UnfitCode::Schema, None, 0),
+            Self::Undeclared { source, .. } => (UnfitCode::Undeclared, Some(source.column()), 0),
             Self::File(_) => (UnfitCode::Unreadable, None, 0),
             Self::Source { source, .. } => of_source(source),
         }

@@ -186,7 +186,13 @@ fn leaves(job: &Job, format: Option<Format>) -> Vec<String> {
 fn foreseen(job: &Job, format: Option<Format>) -> Foreseen {
     let mut data = complete(&job.data).unwrap_or_else(|_| job.data.clone());
     data.format = format.or(data.format);
-    Foreseen::new(&data, &job.training)
+    let mut foreseen = Foreseen::new(&data, &job.training);
+    // Data with texts in a column that the job does not declare are refused here.
+    let is_declared =
+        |name: &String| matches!(data.columns.get(name), Some(Column::Categorical { .. }));
+    foreseen.levels.others = false;
+    foreseen.levels.named.retain(is_declared);
+    foreseen
 }
 
 /// What `prepare` sends.
@@ -350,6 +356,19 @@ mod tests {
             assert!(text.contains(told), "{told:?} in\n{text}");
             assert!(
                 text.contains("how many examples you trained on, and"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_texts_are_foreseen_to_leave_of_columns_that_the_job_does_not_declare() {
+        let lines = "features = [\"x\", \"c\"]\ncolumns = { c = \"categorical\" }";
+        for (lines, told) in [("", false), ("features = [\"x\"]", false), (lines, true)] {
+            let text = table(lines, "").to_string();
+            assert_eq!(text.contains("every distinct text"), told, "{text}");
+            assert!(
+                !text.contains("for x, c") && !text.contains("of texts"),
                 "{text}"
             );
         }

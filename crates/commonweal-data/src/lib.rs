@@ -34,7 +34,7 @@ pub use partition::{
     ClassesPerClient, Deal, DirichletLabels, DirichletQuantity, Drawn, Iid, LabelCounts, Partition,
     PartitionError, Partitioner, PowerLaw, Shards,
 };
-pub use prepare::{ApplyError, Columns, Foreseen, Preparation};
+pub use prepare::{ApplyError, Columns, Foreseen, Preparation, UndeclaredKind};
 pub use roster::Roster;
 pub use shape::{ExampleShape, Input, Target};
 pub use source::{Contents, ReadError, Source, format_of};

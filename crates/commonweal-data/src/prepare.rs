@@ -3,8 +3,10 @@
 
 mod contribution;
 mod foreseen;
+mod undeclared;
 
 pub use foreseen::{Columns, Foreseen};
+pub use undeclared::UndeclaredKind;
 
 use std::borrow::Cow;
 

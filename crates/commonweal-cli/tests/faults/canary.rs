@@ -16,8 +16,7 @@ const NO_HEADER: &str = "broken-00";
 /// Rows of a node's table.
 const ROWS: usize = 24;
 
-/// Tables of two numbers, a ward that the job does not ask for and a class. Everything is declared: of a column that
-/// is not, `prepare` would ask the levels.
+/// Tables of two numbers, a ward that the job does not ask for and a class. Everything is declared.
 const JOB: &str = r#"
 name = "canary"
 rounds = 2
@@ -187,13 +186,60 @@ fn no_value_of_a_table_leaves_its_node_whatever_is_wrong_with_it() {
     // The tape has heard it all: what may be said was said.
     assert!(finds(&sent, b"PUT /v1/runs/canary-1/reports/train-2/0"));
     assert!(finds(&sent, b"pressure"));
+    expect_silence(&server, &recorder, &sites, 4);
+}
+
+#[test]
+fn a_word_among_numbers_that_nobody_declared_brings_no_cell_of_its_column_out() {
+    let server = Server::start();
+    let recorder = Recorder::start(server.own_address(), server.data());
+    server.proxy().aim(recorder.address());
+    let names = ["word-0", "word-1", "word-2"];
+    let mut sites: Vec<Site> = (names.iter().enumerate())
+        .map(|(node, name)| {
+            let table = table(node)
+                .replace(&number(node, 5, 0), &word(node, 5))
+                .replace(&number(node, 6, 1), &word(node, 6));
+            site(&server, name, table.as_bytes())
+        })
+        .collect();
+    sites.iter_mut().for_each(Site::run);
+    server.until_online(sites.len());
+    let columns = "columns = { age = \"numeric\", pressure = \"numeric\" }\n";
+    let undeclared = job_for(&names).replace(columns, "");
+    // Every column of the file, whatever it is called.
+    let unnamed = undeclared.replace("features = [\"age\", \"pressure\"]\n", "");
+    let label = undeclared
+        .replace(
+            "label = \"sick\"\nclasses = [\"no\", \"yes\"]",
+            "label = \"pressure\"",
+        )
+        .replace(
+            "features = [\"age\", \"pressure\"]",
+            "features = [\"sick\"]\ncolumns = { sick = \"categorical\" }",
+        )
+        .replace("kind = \"logistic\"", "kind = \"linear\"")
+        .replace("[\"loss\", \"accuracy\"]", "[\"loss\"]");
+    for (job, column) in [(undeclared, "age"), (unnamed, ""), (label, "pressure")] {
+        let info = server.end(&server.submit(&job).id);
+        let reason = info.reason.unwrap_or_default();
+        assert_eq!(info.state, RunState::Failed, "{reason}");
+        assert!(reason.contains("declare its kind"), "{reason}");
+        assert!(reason.contains(column), "{reason}");
+    }
+    assert!(!finds(&recorder.sent(), b"/reports/"));
+    expect_silence(&server, &recorder, &sites, names.len());
+}
+
+/// No cell of the nodes' tables is in anything that was said, logged or stored.
+fn expect_silence(server: &Server, recorder: &Recorder, sites: &[Site], nodes: usize) {
     let mut said = vec![
-        ("the wire".to_owned(), sent),
+        ("the wire".to_owned(), recorder.sent()),
         ("what came".to_owned(), recorder.received()),
     ];
     said.push(("the server's log".to_owned(), server.log().into_bytes()));
     said.extend(files(server.data()));
-    for site in &sites {
+    for site in sites {
         // Without a header, the first row is what the owner is told of as names of columns; there, and nowhere else.
         if site.name != NO_HEADER {
             said.push((format!("the log of {}", site.name), site.log().into_bytes()));
@@ -201,7 +247,7 @@ fn no_value_of_a_table_leaves_its_node_whatever_is_wrong_with_it() {
         let record = fs::read(site.folder().join("node/record.jsonl")).unwrap_or_default();
         said.push((format!("the record of {}", site.name), record));
     }
-    let needles = needles(4);
+    let needles = needles(nodes);
     for (place, bytes) in said {
         let found = found(&bytes, &needles);
         assert!(

@@ -1,6 +1,6 @@
 //! What a job need not say of a data set that is known by name.
 
-use commonweal_core::job::{Column, Data, Format, Missing, Text, Windows};
+use commonweal_core::job::{Column, Data, DataTask, Format, Missing, Text, Windows};
 
 use super::Known;
 
@@ -22,6 +22,7 @@ impl Known {
             "breast-cancer" => {
                 fill(&mut full.label, "y");
                 fill(&mut full.positive, "M");
+                fill_task(&mut full);
                 fill_drop(&mut full, &["rownames"]);
             }
             "loans" => {
@@ -29,6 +30,8 @@ impl Known {
                 fill(&mut full.client, "addr_state");
                 fill_classes(&mut full, &["good", "bad"]);
                 fill_drop(&mut full, &["rownames"]);
+                let names = ["term", "sub_grade", "verification_status", "emp_length"];
+                fill_categorical(&mut full, &names, false);
             }
             "keyboard" => {
                 let text = full.text.get_or_insert(Text {
@@ -41,6 +44,7 @@ impl Known {
             }
             "wearable" => {
                 fill(&mut full.label, "exercise");
+                fill_task(&mut full);
                 fill(&mut full.client, "subject");
                 let channels = ["ax", "ay", "az", "wx", "wy", "wz"]
                     .map(str::to_owned)
@@ -111,16 +115,25 @@ fn heart(data: &mut Data) {
     if data.missing == Missing::Refuse {
         data.missing = Missing::DropRow;
     }
-    for name in ["sex", "cp", "fbs", "restecg", "exang"] {
+    fill_categorical(data, &["sex", "cp", "fbs", "restecg", "exang"], true);
+}
+
+fn fill_categorical(data: &mut Data, columns: &[&str], drop_first: bool) {
+    for name in columns {
         data.columns
-            .entry(name.to_owned())
+            .entry((*name).to_owned())
             .or_insert(Column::Categorical {
                 levels: None,
-                drop_first: true,
+                drop_first,
                 missing: None,
                 missing_values: Vec::new(),
             });
     }
+}
+
+/// Of a data set whose label is a class.
+fn fill_task(data: &mut Data) {
+    data.task.get_or_insert(DataTask::Classification);
 }
 
 fn fill(key: &mut Option<String>, value: &str) {

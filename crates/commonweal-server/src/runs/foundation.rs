@@ -10,7 +10,7 @@ use commonweal_core::job::{Job, Manifest, ModelKind};
 use commonweal_core::{
     Digest, Known, Layout, Parameters, PrepareSpec, Prepared, Purpose, RunSpec, RunSpecError, Seed,
 };
-use commonweal_data::{ApplyError, DataSchema, FeaturesError, Preparation, Source};
+use commonweal_data::{ApplyError, DataSchema, FeaturesError, Preparation, Source, UndeclaredKind};
 use commonweal_disk::model_file::{ModelFileError, parse_model};
 use commonweal_disk::{InputRecord, SourceError, complete, parse_declared};
 use commonweal_train::{Model, ModelError, instruction_set};
@@ -50,6 +50,9 @@ pub(super) enum FoundationError {
     /// The job's own words about the features are faulty.
     #[error(transparent)]
     Features(#[from] FeaturesError),
+    /// Texts would be asked for that the job does not declare to be categories.
+    #[error(transparent)]
+    Undeclared(#[from] UndeclaredKind),
     /// The answers do not fit the questions.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -78,6 +81,7 @@ impl Questions {
         let section = complete(&job.data)?;
         let blank = schema.blank(&section);
         let preparation = Preparation::of_job(job, &blank, &section)?;
+        preparation.expect_declared(job, &blank, &section)?;
         Ok(Self { blank, preparation })
     }
 

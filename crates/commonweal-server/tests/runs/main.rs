@@ -19,7 +19,7 @@ use world::Visitor;
 /// A job over the sites' tables, with `lines` at its end; at least three of them.
 pub(crate) fn job(lines: &str) -> String {
     format!(
-        "name = \"tiny\"\nrounds = 3\nseed = 7\n[data]\npath = \"t.csv\"\nlabel = \"y\"\n\
+        "name = \"tiny\"\nrounds = 3\nseed = 7\n[data]\npath = \"t.csv\"\nlabel = \"y\"\ntask = \"classification\"\n\
          test = 0\n\
          [model]\nkind = \"mlp\"\nhidden = [3]\n\
          [training]\nbatch_size = 2\noptimizer = {{ kind = \"sgd\", learning_rate = 0.1 }}\n\

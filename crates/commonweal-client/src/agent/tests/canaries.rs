@@ -147,6 +147,41 @@ fn a_column_that_only_the_file_names_is_never_told() {
 }
 
 #[test]
+fn a_word_in_a_column_of_numbers_that_the_job_does_not_declare_makes_no_level_of_its_cells() {
+    let site = Site::willing();
+    let running = site.start();
+    let cases = [
+        ("label = \"ill\"\nfeatures = [\"age\"]", "logistic", "age"),
+        // A column that only the file names is not named.
+        ("label = \"ill\"\ndrop = [\"sex\"]", "logistic", ""),
+        (
+            "label = \"age\"\nfeatures = [\"ill\"]\ncolumns = { ill = \"categorical\" }",
+            "linear",
+            "age",
+        ),
+    ];
+    let word = "8675309,canary-level,yes\ncanary-name,canary-level,no\n";
+    std::fs::write(site.data(), ward() + word).unwrap();
+    for (at, (data, model, column)) in cases.into_iter().enumerate() {
+        let text = format!(
+            "name = \"ward\"\nrounds = 1\n[data]\npath = \"x.csv\"\n{data}\n\
+             [deployment]\ndata = \"ward\"\nclients = 1\n[model]\nkind = \"{model}\"\n"
+        );
+        site.offer(&Job::parse(&text).unwrap(), at as u64);
+        let verdict::Kind::Unfit(unfit) = site.verdict(at) else {
+            panic!("{data}");
+        };
+        let told = (unfit.code(), unfit.column.as_str(), unfit.line);
+        assert_eq!(told, (UnfitCode::Undeclared, column, 0), "{data}");
+        silent(&site, data);
+        let request = site.requests().find(super::fixture::RUN).unwrap();
+        let text = format!("{:?}", request.decision);
+        assert!(text.contains("declare"), "{text}");
+    }
+    running.stop().unwrap();
+}
+
+#[test]
 fn data_that_fit_are_said_in_names_and_kinds() {
     let site = Site::willing();
     std::fs::write(site.data(), ward() + "8675309,canary-level,canary-class\n").unwrap();

@@ -34,7 +34,7 @@ pub(super) const PACE: Pace = Pace {
 /// A job on the data set `ward`, with more lines for some tables.
 pub(super) fn job(lines: &str) -> Job {
     let text = format!(
-        "name = \"ward\"\nrounds = 3\n[data]\npath = \"anywhere.csv\"\nlabel = \"ill\"\ntest = 0.25\n\
+        "name = \"ward\"\nrounds = 3\n[data]\npath = \"anywhere.csv\"\nlabel = \"ill\"\ntest = 0.25\ntask = \"classification\"\n\
          columns = {{ sex = {{ kind = \"categorical\" }}, age = {{ kind = \"numeric\" }} }}\n\
          [deployment]\ndata = \"ward\"\nclients = 1\n{lines}"
     );

@@ -10,7 +10,7 @@ use commonweal_wire::{KeyId, RefusalCode};
 use tokio::sync::oneshot;
 
 use super::{Actor, Stop};
-use crate::runs::foundation::Questions;
+use crate::runs::foundation::{FoundationError, Questions};
 use crate::runs::message::{Message, Refused};
 use crate::runs::population::Standing;
 use crate::store::{Level, NodeState, Verdict, VerdictKind};
@@ -116,8 +116,8 @@ impl Actor {
                 let schema = schema.encode().into();
                 (Some(VerdictKind::Approved { schema }), Ok(()))
             }
-            Some((column, message)) => {
-                let (code, line) = (UnfitCode::Schema, 0);
+            Some((code, column, message)) => {
+                let line = 0;
                 let kind = VerdictKind::Unfit { code, column, line };
                 (Some(kind), Err(Refused::new(RefusalCode::Report, message)))
             }
@@ -157,10 +157,14 @@ impl Actor {
         }
     }
 
-    /// Why a schema does not fit, by column and in words; none if it does.
-    fn misfit(&self, schema: &DataSchema) -> Result<Option<(String, String)>, Stop> {
+    /// Why a schema does not fit, by code and column and in words; none if it does.
+    fn misfit(&self, schema: &DataSchema) -> Result<Option<(UnfitCode, String, String)>, Stop> {
         if let Err(error) = Questions::of(&self.job, schema) {
-            return Ok(Some((String::new(), error.to_string())));
+            let (code, column) = match &error {
+                FoundationError::Undeclared(kind) => (UnfitCode::Undeclared, kind.column()),
+                _ => (UnfitCode::Schema, ""),
+            };
+            return Ok(Some((code, column.to_owned(), error.to_string())));
         }
         let Some(settled) = &self.record.schema else {
             return Ok(None);
@@ -170,7 +174,7 @@ impl Actor {
         let difference = expected.difference(schema);
         Ok(difference.map(|difference| {
             let message = format!("the data differ from the other nodes': {difference}");
-            (difference.column, message)
+            (UnfitCode::Schema, difference.column, message)
         }))
     }
 
