@@ -83,6 +83,38 @@ fn a_run_that_cannot_reach_its_minimum_is_refused_when_it_is_submitted() {
 }
 
 #[test]
+fn a_server_that_was_started_again_remembers_what_its_nodes_have() {
+    let mut federation = Federation::new().with_four_nodes();
+    federation
+        .place
+        .run(&["submit", "job.toml", "--json"])
+        .well();
+    CLIENTS.iter().for_each(|name| federation.kill(name));
+    federation.kill_server();
+    federation.serve();
+    let place = &federation.place;
+    place
+        .run(&["submit", "job.toml", "--detach", "--json"])
+        .well();
+    let explained = place.run(&["explain", "small-2"]).well();
+    assert!(explained.stdout.contains("offline"), "{}", explained.stdout);
+    let elsewhere = [
+        "submit",
+        "job.toml",
+        "--json",
+        "--set",
+        "deployment.data=\"lungs\"",
+    ];
+    let refused = place.run(&elsewhere);
+    assert_eq!(refused.code, 4, "{}", refused.stdout);
+    assert!(
+        refused.stdout.contains("has no data set"),
+        "{}",
+        refused.stdout
+    );
+}
+
+#[test]
 fn a_server_that_is_away_is_a_warning_for_runs_and_an_error_for_the_rest() {
     let mut federation = Federation::new();
     federation.kill_server();

@@ -23,6 +23,8 @@ pub(super) enum Status {
     Unfit(String),
     /// It is not there, for so many milliseconds; `None`: never was.
     Offline(Option<u64>),
+    /// It joined and has not said yet what it has; not there for so many milliseconds.
+    Unstated(Option<u64>),
     /// Its connection broke, so many milliseconds ago.
     Silent(u64),
     /// It is left alone for so many milliseconds more.
@@ -50,7 +52,7 @@ impl Status {
         match self {
             Self::Denied(_) => "denied",
             Self::Unfit(_) => "unfit",
-            Self::Offline(_) => "offline",
+            Self::Offline(_) | Self::Unstated(_) => "offline",
             Self::Silent(_) => "silent",
             Self::Resting(_) => "resting",
             Self::Out(_) => "out",
@@ -69,6 +71,10 @@ impl Status {
             Self::Denied(words) | Self::Unfit(words) | Self::Out(words) => words.clone(),
             Self::Offline(None) => "never seen".to_owned(),
             Self::Offline(Some(ms)) => format!("offline for {}", duration(*ms)),
+            Self::Unstated(away_ms) => format!(
+                "{}, and has not said yet which data it has: it may fit",
+                Self::Offline(*away_ms).text()
+            ),
             Self::Silent(ms) => format!("silent for {}", duration(*ms)),
             Self::Resting(ms) => {
                 format!("rests for {} after repeated failures", duration(*ms))

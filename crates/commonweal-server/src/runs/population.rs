@@ -21,6 +21,9 @@ pub(super) struct Candidates(BTreeMap<ClientName, Candidate>);
 pub(super) struct Candidate {
     /// What the job asks for and the node does not state; it is then not asked.
     pub(super) unmet: Option<String>,
+    /// Whether it has said what it has. One that joined before its owner named any data has not, until it polls: it
+    /// may fit.
+    pub(super) has_stated: bool,
     /// The key that has its name.
     pub(super) key: Option<KeyId>,
     /// What was said in its name, with this key or another.
@@ -41,24 +44,36 @@ pub(super) enum Standing {
 }
 
 impl Candidates {
-    /// Notes a node that is enrolled, with what it states of itself. What it said with this key stays.
+    /// Notes a node that is enrolled, with what it stated of itself last. What it said with this key stays.
     pub(super) fn enrolled(
         &mut self,
         job: &Job,
         node: &ClientName,
         key: KeyId,
         statement: &Statement,
+        is_online: bool,
     ) {
         let candidate = self.0.entry(node.clone()).or_insert_with(Candidate::new);
         candidate.key = Some(key);
         candidate.is_gone = false;
-        self.stated(job, node, statement);
+        self.stated(job, node, statement, is_online);
     }
 
-    /// Notes what a node that is known states of itself.
-    pub(super) fn stated(&mut self, job: &Job, node: &ClientName, statement: &Statement) {
+    /// Notes what a node that is known stated of itself last.
+    pub(super) fn stated(
+        &mut self,
+        job: &Job,
+        node: &ClientName,
+        statement: &Statement,
+        is_online: bool,
+    ) {
         if let Some(candidate) = self.0.get_mut(node) {
-            candidate.unmet = unmet(job, node, statement);
+            candidate.has_stated = is_online || !statement.data_sets.is_empty();
+            let is_known = candidate.has_stated || !job.deployment.names(node);
+            candidate.unmet = match is_known {
+                true => unmet(job, node, statement),
+                false => None,
+            };
         }
     }
 
@@ -201,6 +216,7 @@ impl Candidate {
         Self {
             unmet: None,
             key: None,
+            has_stated: false,
             verdict: None,
             is_gone: false,
         }
@@ -378,7 +394,7 @@ mod tests {
         assert_eq!(candidates.schema(), Some(&*years));
         candidates.said(verdict("c", 4, approved(&age)));
         for node in ["a", "b"] {
-            candidates.enrolled(&job(""), &name(node), key(1), &statement());
+            candidates.enrolled(&job(""), &name(node), key(1), &statement(), false);
         }
         assert_eq!(candidates.agreeing(), 3);
     }
@@ -407,9 +423,9 @@ mod tests {
     fn what_nodes_said_decides_who_can_be_expected() {
         let (job, mut candidates) = (job(""), Candidates::default());
         for node in ["a", "b", "c", "d"] {
-            candidates.enrolled(&job, &name(node), key(1), &statement());
+            candidates.enrolled(&job, &name(node), key(1), &statement(), false);
         }
-        candidates.enrolled(&job, &name("e"), key(1), &Statement::default());
+        candidates.enrolled(&job, &name("e"), key(1), &Statement::default(), true);
         candidates.said(verdict("a", 1, approved("{}")));
         let reason = "not this quarter".to_owned();
         candidates.said(verdict("b", 2, VerdictKind::Denied { reason }));
@@ -423,7 +439,7 @@ mod tests {
         );
         candidates.gone(&name("a"));
         assert_eq!(candidates.possible(), 1);
-        candidates.enrolled(&job, &name("a"), key(1), &statement());
+        candidates.enrolled(&job, &name("a"), key(1), &statement(), false);
         assert_eq!(candidates.possible(), 2);
     }
 
@@ -437,16 +453,29 @@ mod tests {
             (VerdictKind::Denied { reason }, Standing::Out),
         ] {
             candidates.said(verdict("a", 1, kind));
-            candidates.enrolled(&job, &name("a"), key(2), &statement());
+            candidates.enrolled(&job, &name("a"), key(2), &statement(), false);
             assert_eq!(standing(&candidates), Standing::Undecided);
             let loss = candidates.find(&name("a")).unwrap().loss();
             assert_eq!(
                 loss.as_deref(),
                 Some("has not agreed with the key that it has now")
             );
-            candidates.enrolled(&job, &name("a"), key(1), &statement());
+            candidates.enrolled(&job, &name("a"), key(1), &statement(), false);
             assert_eq!(standing(&candidates), own);
         }
+    }
+
+    #[test]
+    fn a_node_that_has_not_said_what_it_has_may_fit_until_it_says_so() {
+        let (job, mut candidates) = (job("nodes = [\"a\"]"), Candidates::default());
+        for node in ["a", "b"] {
+            candidates.enrolled(&job, &name(node), key(1), &Statement::default(), false);
+        }
+        assert_eq!(candidates.possible(), 1);
+        assert_eq!(candidates.losses(), "b is not among deployment.nodes");
+        assert!(!candidates.find(&name("a")).unwrap().has_stated);
+        candidates.enrolled(&job, &name("a"), key(1), &Statement::default(), true);
+        assert_eq!(candidates.possible(), 0);
     }
 
     #[test]

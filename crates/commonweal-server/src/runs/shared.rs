@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use commonweal_core::ClientName;
+use commonweal_wire::proto::Statement;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -13,7 +15,7 @@ use super::message::Message;
 use super::pace::Patience;
 use super::turns::{Order, Turns};
 use crate::config::Retention;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Presence};
 use crate::store::Store;
 
 /// What the tasks of all runs share.
@@ -102,6 +104,13 @@ impl Shared {
             next: AtomicU64::new(0),
             closing: watch::Sender::new(false),
         }
+    }
+
+    /// What a node said last that it has, and whether it is there: then it is what it has now.
+    pub(super) fn stated(&self, node: &ClientName) -> (Option<Arc<Statement>>, bool) {
+        let presence = self.exchange.presence(node);
+        let is_online = matches!(presence, Presence::Online { .. });
+        (self.exchange.statement(node), is_online)
     }
 
     /// A new run's place behind all others.

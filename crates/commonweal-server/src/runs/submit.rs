@@ -74,11 +74,9 @@ impl Runs {
             .iter()
             .filter(|node| node.state == NodeState::Enrolled)
         {
-            let key = node.key.id();
-            match self.0.exchange.statement(&node.name) {
-                Some(stated) => candidates.enrolled(job, &node.name, key, &stated),
-                None => candidates.enrolled(job, &node.name, key, &node.statement),
-            }
+            let (stated, is_online) = self.0.stated(&node.name);
+            let stated = stated.as_deref().unwrap_or(&node.statement);
+            candidates.enrolled(job, &node.name, node.key.id(), stated, is_online);
         }
         let fitting = candidates.of(Standing::Undecided).count();
         let needed = job.deployment.clients.max(job.cohort.minimum) as usize;

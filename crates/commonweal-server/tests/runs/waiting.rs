@@ -7,7 +7,7 @@ use commonweal_core::job::{Job, Manifest};
 use commonweal_server::store::VerdictKind;
 use commonweal_wire::RefusalCode;
 use commonweal_wire::control::{RunState, Submission};
-use commonweal_wire::proto::{self, Ending, FailureCode, verdict};
+use commonweal_wire::proto::{self, Ending, FailureCode, Statement, verdict};
 
 use crate::site::Site;
 use crate::world::{Deed, Heard, Verdict, Visitor, World, impatient, name};
@@ -267,4 +267,48 @@ async fn of_many_verdicts_that_come_at_once_each_is_stored_and_answered() {
             kind => assert!(matches!(kind, VerdictKind::Approved { .. }) && at % 3 != 0),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_have_not_said_what_they_have_are_waited_for_until_they_say_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 3\n");
+    let visitors = visitors(&job, &["a", "b", "c"]);
+    // They joined before their owners named any data.
+    let mut blank = visitors.clone();
+    for visitor in &mut blank {
+        visitor.statement = Statement::default();
+    }
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&blank).await;
+    world.submit(&job).await;
+    let explained = world.runs.explain("tiny-1").await.unwrap();
+    assert!(
+        explained
+            .summary
+            .contains("has not said yet which data it has"),
+        "{explained:?}"
+    );
+    assert_eq!((explained.done, explained.of), (0, 3));
+    world.visit(&visitors);
+    world.expect_finished("tiny-1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_says_at_last_that_it_has_other_data_is_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("[cohort]\nminimum = 2\n");
+    let mut visitors = visitors(&job, &["a", "b"]);
+    for visitor in &mut visitors {
+        visitor.statement = Statement::default();
+    }
+    let world = World::open(folder.path(), impatient()).await;
+    world.enrol(&visitors).await;
+    world.submit(&job).await;
+    visitors[0].statement.data_sets = vec!["other".to_owned()];
+    world.visit(&visitors);
+    let info = world.ended("tiny-1").await;
+    assert_eq!(info.state, RunState::Failed);
+    let reason = info.reason.unwrap();
+    assert!(reason.contains("has no data set \"tiny\""), "{reason}");
 }

@@ -45,8 +45,16 @@ impl Actor {
                 .any(|node| self.may_answer(node))
     }
 
-    /// Whether a node that has not decided is there, or was until a moment ago.
+    /// Whether a node that has not decided is there, or was until a moment ago. One that has not even said what it
+    /// has is not worth waiting for.
     fn may_answer(&self, node: &ClientName) -> bool {
+        if self
+            .candidates
+            .find(node)
+            .is_some_and(|one| !one.has_stated)
+        {
+            return false;
+        }
         if self.job.deployment.reproducible {
             return true;
         }
@@ -75,9 +83,10 @@ impl Actor {
             NodeEvent::Gone(node) => self.candidates.gone(&node),
             NodeEvent::Online(node) | NodeEvent::Stated(node) => {
                 let is_known = self.candidates.find(&node).is_some_and(|one| !one.is_gone);
-                match self.shared.exchange.statement(&node) {
-                    Some(statement) if is_known => {
-                        self.candidates.stated(&self.job, &node, &statement);
+                match self.shared.stated(&node) {
+                    (Some(statement), is_online) if is_known => {
+                        self.candidates
+                            .stated(&self.job, &node, &statement, is_online);
                         self.offer_again(&node);
                     }
                     _ => self.meet_stranger(&node).await?,

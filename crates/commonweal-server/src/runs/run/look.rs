@@ -66,6 +66,9 @@ impl Actor {
                         Standing::Ready => Status::Done,
                         Standing::Out => self.loss(node),
                         Standing::Undecided => match self.absence(node) {
+                            Some(Status::Offline(ms)) if !candidate.has_stated => {
+                                Status::Unstated(ms)
+                            }
                             Some(status) => status,
                             None => Status::Undecided(self.waited_ms()),
                         },

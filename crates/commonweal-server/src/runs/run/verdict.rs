@@ -242,10 +242,10 @@ impl Actor {
             self.candidates.gone(node);
         }
         for (node, (key, stored)) in enrolled {
-            match self.shared.exchange.statement(node) {
-                Some(stated) => self.candidates.enrolled(&self.job, node, key, &stated),
-                None => self.candidates.enrolled(&self.job, node, key, stored),
-            }
+            let (stated, is_online) = self.shared.stated(node);
+            let stated = stated.as_deref().unwrap_or(stored);
+            self.candidates
+                .enrolled(&self.job, node, key, stated, is_online);
         }
         Ok(())
     }
