@@ -10,6 +10,7 @@ use commonweal_core::{
     TrainError,
 };
 use commonweal_wire::proto::{FailureCode, TaskFailure};
+use tokio::sync::Notify;
 
 use crate::connection::CallError;
 use crate::parts::parts;
@@ -36,6 +37,7 @@ pub(crate) struct Assignment {
 /// How far the work on a task is, seen from outside, and the way to end it.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
+    ended: Notify,
     done: AtomicU64,
     total: AtomicU64,
     is_cancelled: AtomicBool,
@@ -88,7 +90,11 @@ impl Assignment {
         let is_fitted = session
             .as_ref()
             .is_some_and(|session| session.is_fitted_to(prepared));
-        let needs = match self.needs(&shared, is_fitted).await {
+        let needs = tokio::select! {
+            needs = self.needs(&shared, is_fitted) => needs,
+            () = watch.cancelled() => Err(SessionError::from(TrainError::Cancelled).into()),
+        };
+        let needs = match needs {
             Ok(needs) => needs,
             Err(error) => return (session, Err(error)),
         };
@@ -207,9 +213,17 @@ impl Watch {
         (load(&self.done), load(&self.total))
     }
 
-    /// Ends the work at its next step.
+    /// Ends the work at its next step, or the wait for what it needs.
     pub(crate) fn cancel(&self) {
         self.is_cancelled.store(true, Ordering::Relaxed);
+        self.ended.notify_one();
+    }
+
+    /// Waits until somebody ends it. For one waiter.
+    async fn cancelled(&self) {
+        while !self.is_cancelled() {
+            self.ended.notified().await;
+        }
     }
 
     /// Whether somebody ended it.

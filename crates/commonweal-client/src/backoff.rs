@@ -15,11 +15,13 @@ pub(crate) struct Backoff {
     tries: u32,
 }
 
-/// The bounds of the waits.
+/// The bounds of all waits for the server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) first: Duration,
     pub(crate) longest: Duration,
+    /// A download that brings nothing for so long has lost its connection.
+    pub(crate) silence: Duration,
 }
 
 impl Pace {
@@ -27,6 +29,7 @@ impl Pace {
     pub(crate) const NETWORK: Self = Self {
         first: Duration::from_secs(1),
         longest: Duration::from_secs(60),
+        silence: Duration::from_secs(30),
     };
 }
 

@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use commonweal_core::{Digest, Prepared};
 use commonweal_wire::path;
+use tokio::sync::Notify;
 
 use crate::backoff::{Backoff, Pace};
 use crate::cache::Cache;
@@ -17,6 +18,8 @@ pub(crate) struct Blobs<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) cache: &'a Cache,
     pub(crate) pace: Pace,
+    /// Wakes a download from a connection that is no more.
+    pub(crate) reconnected: &'a Notify,
 }
 
 impl Blobs<'_> {
@@ -68,7 +71,13 @@ impl Blobs<'_> {
         let mut backoff = Backoff::new(self.pace);
         loop {
             let before = held.len();
-            match self.connection.get_bytes(&target, &mut held, longest).await {
+            let silence = self.pace.silence;
+            let call = (self.connection).get_bytes(&target, &mut held, longest, silence);
+            let result = tokio::select! {
+                result = call => result,
+                () = self.reconnected.notified() => Err(self.connection.lost()),
+            };
+            match result {
                 Ok(()) => return Ok(held),
                 Err(error) if error.is_passing() => {
                     if held.len() > before {

@@ -69,6 +69,14 @@ pub enum CallError {
         /// What was asked for.
         digest: Digest,
     },
+    /// More bytes than what was asked for can have.
+    #[error("{url} sent more than the {longest} bytes that were asked for")]
+    TooLong {
+        /// The address.
+        url: String,
+        /// Most bytes that there may be.
+        longest: usize,
+    },
     /// No randomness for a nonce.
     #[error("the operating system gives no random bytes")]
     NoEntropy,
@@ -86,7 +94,7 @@ impl CallError {
             | Self::Unreachable { .. }
             | Self::Answer { .. }
             | Self::NoEntropy => true,
-            Self::OtherBytes { .. } => false,
+            Self::OtherBytes { .. } | Self::TooLong { .. } => false,
         }
     }
 
@@ -217,27 +225,39 @@ impl Connection {
         self.message(answer).await
     }
 
-    /// Gets bytes from `offset` on into `held`, at most `longest` in all; a broken connection leaves what came.
+    /// Gets the bytes after those that are `held`, at most `longest` in all. A connection that broke, or brought
+    /// nothing for as long as `silence`, leaves what came.
     pub(crate) async fn get_bytes(
         &self,
         target: &str,
         held: &mut BytesMut,
         longest: usize,
+        silence: Duration,
     ) -> Result<(), CallError> {
         let from = (!held.is_empty()).then_some(held.len());
-        let mut answer = self
-            .send(Method::GET, target, Bytes::new(), None, from)
-            .await?;
+        let call = self.send(Method::GET, target, Bytes::new(), None, from);
+        let mut answer = self.within(silence, call).await?;
         if from.is_some() && answer.status() != StatusCode::PARTIAL_CONTENT {
             held.clear();
         }
-        while let Some(chunk) = self.chunk(&mut answer).await? {
+        while let Some(chunk) = self.within(silence, self.chunk(&mut answer)).await? {
             if held.len() + chunk.len() > longest {
-                return Err(self.answer_error("more bytes than were asked for".to_owned()));
+                return Err(CallError::TooLong {
+                    url: self.url.clone(),
+                    longest,
+                });
             }
             held.extend_from_slice(&chunk);
         }
         Ok(())
+    }
+
+    /// Who waited for an answer knows better: the connection that it was to come by is gone.
+    pub(crate) fn lost(&self) -> CallError {
+        CallError::Unreachable {
+            url: self.url.clone(),
+            what: "the connection was lost".to_owned(),
+        }
     }
 
     async fn within<T>(

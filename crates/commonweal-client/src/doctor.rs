@@ -368,7 +368,7 @@ const PROBE_BYTES: usize = 16 << 20;
 async fn knock(connection: &Connection) -> Result<(), CallError> {
     let target = path::blob(&Digest::of(b"commonweal doctor"));
     let mut nothing = bytes::BytesMut::new();
-    let call = connection.get_bytes(&target, &mut nothing, 1 << 20);
+    let call = connection.get_bytes(&target, &mut nothing, 1 << 20, PATIENCE);
     match tokio::time::timeout(PATIENCE, call).await {
         Ok(answer) => answer,
         Err(_) => Err(CallError::Unreachable {

@@ -8,6 +8,7 @@ use commonweal_core::Digest;
 use commonweal_data::format_of;
 use commonweal_wire::{KeyId, ServerIdentity};
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::agent::{Agent, AgentError};
 use crate::backoff::Pace;
@@ -377,6 +378,7 @@ impl Node {
             membership: self.membership.clone(),
             connection: self.connection()?,
             pace,
+            reconnected: Notify::new(),
         })
     }
 

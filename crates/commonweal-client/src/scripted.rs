@@ -57,6 +57,8 @@ pub(crate) struct Script {
     pub(crate) cuts: VecDeque<usize>,
     /// Breaks the next downloads after so many bytes.
     pub(crate) blob_cuts: VecDeque<usize>,
+    /// Brings no more of the next downloads after so many bytes, and does not end them.
+    pub(crate) blob_stalls: VecDeque<usize>,
     /// Bytes of all blobs that were given.
     pub(crate) downloaded: usize,
     pub(crate) accumulator: String,
@@ -298,6 +300,8 @@ struct Broken {
     first: Option<Bytes>,
     promised: u64,
     has_paused: bool,
+    /// Nor an end.
+    is_silent: bool,
 }
 
 impl hyper::body::Body for Broken {
@@ -310,6 +314,9 @@ impl hyper::body::Body for Broken {
     ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Cut>>> {
         if let Some(first) = self.first.take() {
             return std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(first))));
+        }
+        if self.is_silent {
+            return std::task::Poll::Pending;
         }
         if !std::mem::replace(&mut self.has_paused, true) {
             // What was given so far goes out while there is nothing more.
@@ -350,11 +357,10 @@ impl Shared {
             return answer.map(Either::Left);
         };
         // A shorter blob than that is whole.
-        let is_cut = script
-            .blob_cuts
-            .front()
-            .is_some_and(|&cut| cut < bytes.len());
-        match is_cut.then(|| script.blob_cuts.pop_front()).flatten() {
+        let is_shorter = |cut: &usize| *cut < bytes.len();
+        let stall = script.blob_stalls.pop_front_if(|cut| is_shorter(cut));
+        let cut = stall.or_else(|| script.blob_cuts.pop_front_if(|cut| is_shorter(cut)));
+        match cut {
             None => {
                 script.downloaded += bytes.len();
                 answer.map(Either::Left)
@@ -367,6 +373,7 @@ impl Shared {
                     first,
                     promised,
                     has_paused: false,
+                    is_silent: stall.is_some(),
                 };
                 answer.map(|_| Either::Right(broken))
             }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use commonweal_core::Time;
+use tokio::sync::Notify;
 
 use crate::backoff::Pace;
 use crate::blobs::Blobs;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) states: States,
     pub(crate) pace: Pace,
     pub(crate) started: Instant,
+    /// Wakes transfers from connections that are no more.
+    pub(crate) reconnected: Notify,
 }
 
 impl Shared {
@@ -38,6 +41,7 @@ impl Shared {
             connection: &self.connection,
             cache: &self.cache,
             pace: self.pace,
+            reconnected: &self.reconnected,
         }
     }
 

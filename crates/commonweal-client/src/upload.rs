@@ -1,12 +1,10 @@
 //! A report on its way: sent from where the server holds it, again and again until it is counted or of no use.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use commonweal_core::{Digest, Step, TaskId};
 use commonweal_wire::{RefusalCode, path, proto};
-use tokio::sync::Notify;
 
 use crate::backoff::Backoff;
 use crate::connection::CallError;
@@ -19,8 +17,6 @@ pub(crate) struct Upload {
     pub(crate) task: TaskId,
     pub(crate) bytes: Bytes,
     pub(crate) digest: Digest,
-    /// Wakes it from a connection that is no more.
-    pub(crate) reconnected: Arc<Notify>,
 }
 
 /// What became of a report.
@@ -93,10 +89,7 @@ impl Upload {
         let part = self.bytes.slice(offset..);
         tokio::select! {
             answer = shared.connection.put(&target, part, self.digest) => answer,
-            () = self.reconnected.notified() => Err(CallError::Unreachable {
-                url: shared.connection.url().to_owned(),
-                what: "the connection was lost".to_owned(),
-            }),
+            () = shared.reconnected.notified() => Err(shared.connection.lost()),
         }
     }
 

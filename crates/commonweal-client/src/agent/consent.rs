@@ -17,11 +17,11 @@ use crate::session::Session;
 use crate::shared::Shared;
 use crate::verdict::{self, Misfit};
 
-/// A run that asks, with its manifest if it could be fetched.
+/// A run that asks, with its manifest.
 pub(super) struct Offered {
     offer: proto::Offer,
     manifest: Digest,
-    bytes: Result<Vec<u8>, CallError>,
+    bytes: Vec<u8>,
 }
 
 impl Agent {
@@ -37,16 +37,25 @@ impl Agent {
         {
             return self.tell_again(request);
         }
-        let shared = Arc::clone(&self.shared);
-        self.jobs.spawn(async move {
-            let bytes = shared.blobs().manifest(&manifest).await;
+        self.drop_offer(&offer.run);
+        let (shared, run) = (Arc::clone(&self.shared), offer.run.clone());
+        let fetching = self.jobs.spawn(async move {
+            let bytes = manifest_until_here(&shared, &offer.run, &manifest).await;
             Event::Offered(Box::new(Offered {
                 offer,
                 manifest,
                 bytes,
             }))
         });
+        self.offers.insert(run, fetching);
         Ok(())
+    }
+
+    /// Waits no more for the manifest of a run.
+    pub(super) fn drop_offer(&mut self, run: &str) {
+        if let Some(fetching) = self.offers.remove(run) {
+            fetching.abort();
+        }
     }
 
     /// The server asks what it was told already: it came back from an older backup, or forgot.
@@ -84,13 +93,7 @@ impl Agent {
             manifest,
             bytes,
         } = offered;
-        let bytes = match bytes {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                tracing::warn!(run = offer.run, "the manifest cannot be fetched: {error}");
-                return Ok(());
-            }
-        };
+        self.offers.remove(&offer.run);
         if let Ok(request) = self.shared.requests.find(&offer.run)
             && is_of(&request, &offer, manifest)
         {
@@ -336,6 +339,20 @@ impl Agent {
 /// Whether a request is what the offer asks for, and not an earlier run of the same name.
 fn is_of(request: &Request, offer: &proto::Offer, manifest: Digest) -> bool {
     request.manifest == manifest && request.submitted_at_ms == offer.submitted_at_ms
+}
+
+/// Fetches a manifest, for as long as it takes: an offer comes once.
+async fn manifest_until_here(shared: &Shared, run: &str, manifest: &Digest) -> Vec<u8> {
+    let mut backoff = Backoff::new(shared.pace);
+    loop {
+        match shared.blobs().manifest(manifest).await {
+            Ok(bytes) => return bytes,
+            Err(error) => {
+                tracing::warn!(run, "the manifest cannot be fetched; tries again: {error}");
+                tokio::time::sleep(backoff.next()).await;
+            }
+        }
+    }
 }
 
 async fn open_data(

@@ -101,6 +101,7 @@ impl Agent {
 
     fn over(&mut self, over: &proto::RunOver) -> Result<(), AgentError> {
         let run = &over.run;
+        self.drop_offer(run);
         self.cancel(run, |_| true);
         self.take_session(run);
         self.runs.remove(run);

@@ -20,7 +20,6 @@ use commonweal_core::TaskId;
 use commonweal_core::job::Job;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
 pub use end::AgentError;
@@ -54,11 +53,12 @@ pub(crate) struct Agent {
     sessions: Vec<(String, Box<Session>)>,
     kept: BTreeMap<(String, TaskId), Kept>,
     runs: BTreeMap<String, Run>,
+    /// Manifests of runs that ask, on their way.
+    offers: BTreeMap<String, AbortHandle>,
     requests_seen: Option<SystemTime>,
     jobs: JoinSet<Event>,
     /// Calls that are under way and that the node must not end without.
     unfinished: usize,
-    reconnected: Arc<Notify>,
     zone: TimeZone,
     is_leaving: bool,
     saying: Option<Last>,
@@ -147,10 +147,10 @@ impl Agent {
             sessions: Vec::new(),
             kept: BTreeMap::new(),
             runs: BTreeMap::new(),
+            offers: BTreeMap::new(),
             requests_seen: None,
             jobs: JoinSet::new(),
             unfinished: 0,
-            reconnected: Arc::default(),
             zone: local_zone(),
             is_leaving: false,
             saying: None,

@@ -84,8 +84,8 @@ impl Agent {
 
     fn connected(&mut self) {
         if self.backoff.is_failing() {
-            // Uploads may hang on connections that are no more.
-            self.reconnected.notify_waiters();
+            // Transfers may hang on connections that are no more.
+            self.shared.reconnected.notify_waiters();
         }
         if self.backoff.is_failing() || !self.has_stated {
             tracing::info!(server = self.shared.connection.url(), "connected");

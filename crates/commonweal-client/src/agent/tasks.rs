@@ -154,7 +154,6 @@ impl Agent {
                     task,
                     bytes: ready.bytes,
                     digest: ready.digest,
-                    reconnected: Arc::clone(&self.reconnected),
                 };
                 let kept = Kept {
                     upload,

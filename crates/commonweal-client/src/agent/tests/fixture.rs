@@ -29,6 +29,7 @@ pub(super) const RUN: &str = "ward-1";
 pub(super) const PACE: Pace = Pace {
     first: Duration::from_millis(1),
     longest: Duration::from_millis(20),
+    silence: Duration::from_secs(1),
 };
 
 /// A job on the data set `ward`, with more lines for some tables.

@@ -1,14 +1,16 @@
 //! Connections that break, clocks that are wrong, keys that are elsewhere.
 
-use commonweal_wire::proto::PollRequest;
-use commonweal_wire::{RefusalCode, path, refusal};
+use commonweal_wire::proto::{self, PollRequest, instruction::Kind};
+use commonweal_wire::{RefusalCode, path, refusal, task_id};
 
-use super::fixture::{Federation, LOGISTIC, Site, job, until, ward};
-use super::work::train_task;
+use super::fixture::{Federation, LOGISTIC, PACE, RUN, Site, job, questions, session, until, ward};
+use super::work::{prepare_task, train_task};
 use crate::agent::AgentError;
+use crate::connection::CallError;
 use crate::hours::local_zone;
 use crate::join::{Join, join};
 use crate::node::NodeError;
+use crate::runtime::runtime;
 
 /// A model of a quarter of a megabyte.
 const LARGE: &str = "[model]\nkind = \"mlp\"\nhidden = [256, 256]\n";
@@ -53,6 +55,81 @@ fn a_download_that_breaks_goes_on_where_it_broke() {
         downloaded < length + 10_000,
         "{downloaded} of {length} bytes"
     );
+}
+
+#[test]
+fn a_download_that_goes_silent_goes_on_where_it_stopped() {
+    let site = Site::willing();
+    let running = site.start();
+    let mut federation = Federation::found(&site, &job(LARGE));
+    let (task, model) = train_task(&site, &mut federation);
+    let length = 4 * federation.layout.len();
+    let before = site.server.script().downloaded;
+    site.server.script().blob_stalls.extend([10, length / 2]);
+    site.ask(&task, Some(model));
+    let downloaded = site.server.script().downloaded - before;
+    running.stop().unwrap();
+    assert!(
+        downloaded < length + 10_000,
+        "{downloaded} of {length} bytes"
+    );
+}
+
+#[test]
+fn a_download_without_an_end_is_ended_by_a_cancel() {
+    let site = Site::willing();
+    let running = site.start();
+    let mut federation = Federation::found(&site, &job(LARGE));
+    let (task, model) = train_task(&site, &mut federation);
+    let before = site.server.script().downloaded;
+    site.server.script().blob_stalls.extend(vec![1; 1_000]);
+    site.assign(&task, Some(model));
+    site.server.wait("download", |script| {
+        (script.downloaded > before).then_some(())
+    });
+    site.server.send(Kind::Cancel(proto::Cancel {
+        run: RUN.to_owned(),
+        task: Some(task_id(task.id)),
+        reason: "enough have reported".to_owned(),
+    }));
+    // The stalls go on: what needs no download is done.
+    let job = job(LARGE);
+    let schema = session(&site, &job).data.schema();
+    let (_, preparation) = questions(&job, &schema);
+    let mut again = prepare_task(&job, preparation.spec());
+    again.id.attempt = 1;
+    site.ask(&again, None);
+    running.stop().unwrap();
+    assert!(site.server.script().failures.is_empty());
+}
+
+#[test]
+fn a_blob_longer_than_what_was_asked_for_is_an_error_and_not_asked_for_again() {
+    let site = Site::willing();
+    let digest = site.server.blob(&[7; 1000]);
+    let shared = site.node().shared(PACE).unwrap();
+    let fetched = runtime()
+        .unwrap()
+        .block_on(shared.blobs().bytes(&digest, 999));
+    assert!(
+        matches!(fetched, Err(CallError::TooLong { longest: 999, .. })),
+        "{fetched:?}"
+    );
+    assert_eq!(site.server.script().downloaded, 1000);
+}
+
+#[test]
+fn an_offer_whose_manifest_cannot_be_had_at_first_is_not_forgotten() {
+    let site = Site::willing();
+    let running = site.start();
+    let refusal = refusal(RefusalCode::UnknownBlob, "not yet", 1);
+    site.server
+        .script()
+        .refusals
+        .push_back(("/v1/blobs/", refusal));
+    site.approved(&job(LOGISTIC));
+    running.stop().unwrap();
+    assert!(site.server.script().refusals.is_empty());
 }
 
 #[test]
